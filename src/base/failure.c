@@ -1,0 +1,50 @@
+#include "base/failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct {
+    unsigned status;
+    const char *type;
+    const char *title;
+} failures[FAILURE_CODES] = {
+#define FAILURE_ROW(code, status, type, title) [FAILURE_##code] = {status, type, title},
+    FAILURE_TABLE(FAILURE_ROW)
+#undef FAILURE_ROW
+};
+
+// A text cut at its end may end inside a character: takes the incomplete one away.
+static void cut_to_utf8(char *detail) {
+    size_t size = strlen(detail);
+    while (size && !text_is_utf8(text_of(detail, size)))
+        detail[--size] = '\0';
+}
+
+bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...) {
+    failure->code = code;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(failure->detail, sizeof failure->detail, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        failure->detail[0] = '\0';
+    else if ((size_t)size >= sizeof failure->detail)
+        cut_to_utf8(failure->detail);
+    return false;
+}
+
+bool failure_out_of_memory(struct failure *failure) {
+    return failure_set(failure, FAILURE_OUT_OF_MEMORY, "out of memory");
+}
+
+unsigned failure_status(enum failure_code code) {
+    return failures[code].status;
+}
+
+const char *failure_type(enum failure_code code) {
+    return failures[code].type;
+}
+
+const char *failure_title(enum failure_code code) {
+    return failures[code].title;
+}

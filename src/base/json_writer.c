@@ -1,0 +1,122 @@
+#include "base/json_writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void before_value(struct json_writer *writer) {
+    if (writer->comma)
+        buffer_append_byte(writer->out, ',');
+    writer->comma = true;
+}
+
+static void open(struct json_writer *writer, char bracket) {
+    before_value(writer);
+    buffer_append_byte(writer->out, bracket);
+    writer->comma = false;
+}
+
+static void close(struct json_writer *writer, char bracket) {
+    buffer_append_byte(writer->out, bracket);
+    writer->comma = true;
+}
+
+void json_object_begin(struct json_writer *writer) {
+    open(writer, '{');
+}
+
+void json_object_end(struct json_writer *writer) {
+    close(writer, '}');
+}
+
+void json_array_begin(struct json_writer *writer) {
+    open(writer, '[');
+}
+
+void json_array_end(struct json_writer *writer) {
+    close(writer, ']');
+}
+
+// Bytes that a JSON string cannot hold as they are: what to write after the backslash, 'u' for the
+// long form. Zero: as it is.
+static const char escapes[256] = {
+    ['"'] = '"',  ['\\'] = '\\', [0x00] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u',
+    [0x04] = 'u', [0x05] = 'u',  [0x06] = 'u', [0x07] = 'u', ['\b'] = 'b', ['\t'] = 't',
+    ['\n'] = 'n', [0x0B] = 'u',  ['\f'] = 'f', ['\r'] = 'r', [0x0E] = 'u', [0x0F] = 'u',
+    [0x10] = 'u', [0x11] = 'u',  [0x12] = 'u', [0x13] = 'u', [0x14] = 'u', [0x15] = 'u',
+    [0x16] = 'u', [0x17] = 'u',  [0x18] = 'u', [0x19] = 'u', [0x1A] = 'u', [0x1B] = 'u',
+    [0x1C] = 'u', [0x1D] = 'u',  [0x1E] = 'u', [0x1F] = 'u',
+};
+
+static void append_quoted(struct buffer *out, struct text value) {
+    if (!buffer_reserve(out, value.size + 2))
+        return;
+    buffer_append_byte(out, '"');
+    size_t start = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        char escape = escapes[(unsigned char)value.data[i]];
+        if (!escape)
+            continue;
+        buffer_append(out, value.data + start, i - start);
+        if (escape == 'u')
+            buffer_format(out, "\\u%04x", (unsigned char)value.data[i]);
+        else
+            buffer_append(out, (char[]){'\\', escape}, 2);
+        start = i + 1;
+    }
+    buffer_append(out, value.data + start, value.size - start);
+    buffer_append_byte(out, '"');
+}
+
+void json_name(struct json_writer *writer, struct text name) {
+    before_value(writer);
+    append_quoted(writer->out, name);
+    buffer_append_byte(writer->out, ':');
+    writer->comma = false;
+}
+
+void json_prepared_name(struct json_writer *writer, struct text quoted_name_and_colon) {
+    before_value(writer);
+    buffer_append_text(writer->out, quoted_name_and_colon);
+    writer->comma = false;
+}
+
+void json_null(struct json_writer *writer) {
+    json_raw(writer, TEXT("null"));
+}
+
+void json_boolean(struct json_writer *writer, bool value) {
+    json_raw(writer, value ? TEXT("true") : TEXT("false"));
+}
+
+void json_integer(struct json_writer *writer, int64_t value) {
+    before_value(writer);
+    buffer_append_integer(writer->out, value);
+}
+
+size_t json_format_real(double value, char out[32]) {
+    int size = 0;
+    for (int digits = 15; digits <= 17; digits++) {
+        size = snprintf(out, 32, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            break;
+    }
+    if (!strpbrk(out, ".e"))
+        size += snprintf(out + size, 32 - (size_t)size, ".0");
+    return (size_t)size;
+}
+
+void json_real(struct json_writer *writer, double value) {
+    char digits[32];
+    size_t size = json_format_real(value, digits);
+    json_raw(writer, text_of(digits, size));
+}
+
+void json_string(struct json_writer *writer, struct text value) {
+    before_value(writer);
+    append_quoted(writer->out, value);
+}
+
+void json_raw(struct json_writer *writer, struct text json) {
+    before_value(writer);
+    buffer_append_text(writer->out, json);
+}
