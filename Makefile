@@ -8,7 +8,7 @@ JOBS      ?= $(shell nproc)
 TIME      ?= 60
 PYTEST    := /usr/bin/python3 -m pytest -p no:cacheprovider
 
-configure = cmake --preset $(1) --log-level=WARNING $(2)
+configure = cmake --preset $(1) $(2) >/dev/null
 compile   = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 
 .DEFAULT_GOAL := build
