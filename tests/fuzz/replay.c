@@ -1,5 +1,5 @@
-/* The main of a fuzz target where there is no libFuzzer: feeds it each file of the folders (or each
- * file) named on the command line, so that whatever once broke it is tried by every test run. */
+// The main of a fuzz target where there is no libFuzzer: feeds it each file of the folders (or each
+// file) named on the command line, so that whatever once broke it is tried by every test run.
 #include "fuzz/fuzz.h"
 
 #include <dirent.h>
@@ -17,7 +17,7 @@ static int replay_file(const char *path) {
             fclose(file);
         return -1;
     }
-    /* Exactly as large as the file, so that ASan sees a read of one byte more. */
+    // Exactly as large as the file, so that ASan sees a read of one byte more.
     size_t size = (size_t)status.st_size;
     uint8_t *bytes = malloc(size > 0 ? size : 1);
     int result = -1;
