@@ -1,0 +1,36 @@
+// The catalogue is all definitions and the statements that serve them, as one immutable value that
+// every worker reads and that is replaced whole on reload. It is counted by reference; the last
+// release frees it with all it has.
+#pragma once
+
+#include "base/diagnostics.h"
+#include "base/table.h"
+#include "resource/plan.h"
+
+#include <stdatomic.h>
+
+struct catalogue {
+    atomic_uint references;
+    struct arena arena;
+    const struct dialect *dialect;
+    struct resource **resources; // by name
+    struct plan *plans;          // plans[i] serves resources[i]
+    size_t resource_count;
+    struct table by_name; // to struct plan
+};
+
+// Reads every *.yaml of a folder. What is wrong in any of them is noted in `diagnostics` (whose
+// arena must not be the catalogue's); NULL then, and when the folder cannot be read, which is noted
+// too. A folder without definitions gives an empty catalogue.
+struct catalogue *catalogue_load(const char *folder, const struct dialect *dialect,
+                                 struct diagnostics *diagnostics);
+
+// From definitions in memory, for tests: pairs of file name and source, `count` of them.
+struct catalogue *catalogue_make(const struct text (*sources)[2], size_t count,
+                                 const struct dialect *dialect, struct diagnostics *diagnostics);
+
+struct catalogue *catalogue_retain(struct catalogue *catalogue);
+void catalogue_release(struct catalogue *catalogue); // takes NULL
+
+// The plan of a resource, or NULL.
+const struct plan *catalogue_plan(const struct catalogue *catalogue, struct text resource);

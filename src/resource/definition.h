@@ -1,0 +1,176 @@
+// A definition says what a resource is: its properties, its key, who may do what, and what must
+// hold. It is made once, by definition_read, and never changed; everything in it belongs to the
+// arena that it was read into, but for compiled patterns and JSON values, which definition_free
+// gives back.
+#pragma once
+
+#include "base/arena.h"
+#include "store/value.h"
+
+#include <jansson.h>
+
+struct expression;
+struct pattern;
+
+// JSON Schema's types, as bits of a set.
+enum schema_type {
+    SCHEMA_NULL = 1 << 0,
+    SCHEMA_BOOLEAN = 1 << 1,
+    SCHEMA_INTEGER = 1 << 2,
+    SCHEMA_NUMBER = 1 << 3, // of which every integer is one
+    SCHEMA_STRING = 1 << 4,
+    SCHEMA_ARRAY = 1 << 5,
+    SCHEMA_OBJECT = 1 << 6,
+    SCHEMA_ANY = (1 << 7) - 1,
+};
+
+enum schema_format {
+    FORMAT_NONE,
+    FORMAT_DATE_TIME, // RFC 3339 section 5.6
+    FORMAT_DATE,
+    FORMAT_UUID,    // RFC 9562
+    FORMAT_URI,     // RFC 3986, with a scheme
+    FORMAT_EMAIL,   // RFC 5321 section 4.1.2, Mailbox, without quoted and literal parts
+    FORMAT_DECIMAL, // -?digits[.digits], at most `scale` of them behind the point
+};
+
+struct schema_member;
+
+// What one JSON value must be: JSON Schema 2020-12's words, with the meaning they have there.
+struct schema {
+    unsigned types; // a set of schema_type
+    enum schema_format format;
+    uint8_t scale;           // FORMAT_DECIMAL: 0 to 18
+    struct pattern *pattern; // or NULL
+    struct text pattern_source;
+    int64_t min_length; // in code points; 0 where not given
+    int64_t max_length; // -1 where not given
+    int64_t min_items;  // 0 where not given
+    int64_t max_items;  // -1 where not given
+    bool unique_items;
+    struct value minimum; // these five: VALUE_NULL where not given, VALUE_INTEGER, VALUE_REAL or
+    struct value maximum; // VALUE_DECIMAL (with the schema's scale)
+    struct value exclusive_minimum;
+    struct value exclusive_maximum;
+    struct value multiple_of;
+    json_t *enumeration;           // an array, or NULL
+    json_t *constant;              // or NULL
+    bool has_members;              // `properties` is given: other members are refused
+    struct schema_member *members; // of an object
+    size_t member_count;
+    struct schema *items; // of an array, or NULL
+    struct text description;
+    json_t *examples; // an array, or NULL
+};
+
+struct schema_member {
+    struct text name;
+    bool required;
+    struct schema schema;
+};
+
+// One property of a resource, which is one column of its table. Keys and the lifecycle's state are
+// properties too, made by the reader where the definition does not declare them.
+struct property {
+    struct text name;
+    struct text prepared_name; // "name": with quotes and colon, for json_prepared_name
+    struct schema schema;
+    size_t index;             // in the resource's properties
+    enum value_kind kind;     // how it is stored
+    uint8_t scale;            // VALUE_DECIMAL
+    bool required;            // must not be null
+    bool read_only;           // clients cannot set it
+    bool write_only;          // never shown
+    struct text was;          // the column's former name, or empty
+    struct value default_value;              // VALUE_NULL: none; texts belong to the arena
+    struct expression *default_expression;   // or NULL
+    int line;                                // where it is declared; 0 where it is not
+    int column;
+};
+
+enum key_kind {
+    KEY_INTEGER,  // counted up by the database
+    KEY_UUID,     // version 7 (RFC 9562), made by trestle
+    KEY_SHA256,   // of the UTF-8 bytes of a string property; VALUE_BYTES, shown in hexadecimal
+    KEY_PROPERTY, // a declared string property that clients choose
+};
+
+struct key {
+    enum key_kind kind;
+    struct property *property;
+    struct property *source; // KEY_SHA256: what is digested
+};
+
+enum action {
+    ACTION_LIST,
+    ACTION_CREATE,
+    ACTION_READ,
+    ACTION_REPLACE,
+    ACTION_UPDATE,
+    ACTION_DELETE,
+    ACTIONS
+};
+
+enum access { ACCESS_KEY, ACCESS_PUBLIC };
+
+// An expression with a name: a check, or one value of a named filter.
+struct named_expression {
+    struct text name;
+    struct text source; // as written
+    struct expression *expression;
+};
+
+// ?NAME=VALUE, for each value an expression.
+struct named_filter {
+    struct text name;
+    struct named_expression *values;
+    size_t value_count;
+};
+
+// Columns that are unique together, or indexed together.
+struct column_group {
+    struct property **properties;
+    size_t property_count;
+};
+
+struct lifecycle {
+    struct property *property; // NULL: the resource has none
+    struct text *states;       // the first is where a record starts
+    size_t state_count;
+};
+
+struct resource {
+    struct text name;
+    struct text file; // where it was read from
+    struct text description;
+    struct key key;
+    struct property *properties; // in the order in which they are shown; a made key comes first, a
+    size_t property_count;       // made state last
+    bool actions[ACTIONS];
+    enum access read_access;  // list, read
+    enum access write_access; // create, replace, update, delete
+    struct column_group *unique;
+    size_t unique_count;
+    struct column_group *indexes;
+    size_t index_count;
+    struct named_expression *checks;
+    size_t check_count;
+    struct named_filter *filters;
+    size_t filter_count;
+    struct lifecycle lifecycle;
+    bool versioned; // records can change, so the table has the column _version
+};
+
+enum { RESOURCE_MAX_PROPERTIES = 256 };
+
+// The property of that name, or NULL.
+struct property *resource_property(const struct resource *resource, struct text name);
+
+// A column group's or named filter's like.
+const struct named_filter *resource_filter(const struct resource *resource, struct text name);
+
+// "list", "create", …
+const char *action_name(enum action action);
+
+// Who may do it.
+enum access resource_access(const struct resource *resource, enum action action);

@@ -1,0 +1,61 @@
+// A dialect is how one database spells what the plans need. Dialects are constant tables; the SQL
+// text that they make goes into a buffer with its parameters beside it, and no value of a client's
+// ever becomes part of the text.
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "resource/expression.h"
+#include "store/store.h"
+
+// SQL in the making. The parameters grow in the arena; the buffer is the caller's.
+struct sql {
+    const struct dialect *dialect;
+    struct arena *arena;
+    struct buffer text;
+    struct value *parameters;
+    size_t parameter_count;
+    bool failed; // no memory; text.failed counts too
+};
+
+struct dialect {
+    enum store_dialect store;
+
+    // The type of a column in CREATE TABLE.
+    struct text (*column_type)(const struct property *property);
+
+    // Appends a parameter's place, as the kind that it is bound as.
+    void (*placeholder)(struct sql *sql, size_t number, enum value_kind kind);
+
+    // Appends a member of an object property as a value of the expression's type.
+    void (*member)(struct sql *sql, const struct expression *expression);
+
+    struct text null_safe_equal;   // " IS ", " IS NOT DISTINCT FROM "
+    struct text null_safe_unequal; // " IS NOT ", " IS DISTINCT FROM "
+    struct text position;          // the function that tells where a text is in another
+    struct text order_ascending;   // " ASC", " ASC NULLS FIRST"
+    struct text order_descending;
+    struct text made_key;          // what CREATE TABLE says of a KEY_INTEGER column
+    struct text list_columns;      // SQL that gives (table, column, type, not null) of all tables
+    struct text list_indexes;      // SQL that gives (table, index, unique, column) in order
+};
+
+const struct dialect *dialect_of(enum store_dialect store);
+
+struct sql sql_begin(const struct dialect *dialect, struct arena *arena);
+void sql_text(struct sql *sql, const char *text);
+
+// A quoted identifier.
+void sql_name(struct sql *sql, struct text name);
+
+// Binds a value and appends its place; NULL is bound too.
+void sql_value(struct sql *sql, struct value value);
+
+// Appends an expression as a condition whose NULL counts as false, or as a value; `now` is what
+// now() is. What the database would compute from literals alone may be computed here.
+void sql_expression(struct sql *sql, const struct expression *expression, int64_t now);
+
+// The finished statement in the arena; false when there was no memory. The sql's buffer is freed
+// either way. `columns` may be NULL where it gives no rows.
+bool sql_finish(struct sql *sql, const struct column *columns, size_t column_count,
+                struct statement *ret_statement);

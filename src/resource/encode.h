@@ -1,0 +1,26 @@
+// Writes records as JSON, straight from the cells of a row.
+#pragma once
+
+#include "base/json_writer.h"
+#include "resource/definition.h"
+
+// Which columns a statement selects: the first `shown` are what a client sees, the others are
+// there for the program (the version, or the keys of a sort order that were not asked for).
+struct selection {
+    const struct property **properties; // NULL stands for the column _version
+    size_t count;
+    size_t shown;
+};
+
+// A record with the selected properties that are shown; `cells` are in the selection's order.
+void encode_record(struct json_writer *writer, const struct selection *selection,
+                   const struct value *cells);
+
+// One value as JSON.
+void encode_value(struct json_writer *writer, const struct property *property, struct value value);
+
+// Copies a value with its text into the arena; false when there is no memory.
+bool value_copy(struct arena *arena, struct value value, struct value *ret_copy);
+
+// The text that a key has in a path, percent-encoded.
+void encode_key(struct buffer *out, const struct property *property, struct value value);

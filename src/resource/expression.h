@@ -1,0 +1,95 @@
+// Expressions are one small language for checks, filters and defaults, typed against a resource's
+// definition. An expression is a tree in an arena, immutable once it is parsed.
+//
+//   or        = and *("or" and)
+//   and       = not *("and" not)
+//   not       = "not" not / comparison
+//   comparison = term [ ("=" / "!=" / "<" / "<=" / ">" / ">=") term
+//                     / ["not"] "in" "(" literal *("," literal) ")"
+//                     / "is" ["not"] "null" ]
+//   term      = product *(("+" / "-") product)      ; arithmetic only where the purpose allows it
+//   product   = primary *("*" primary)
+//   primary   = literal / path / "now()" / "contains(" term "," term ")"
+//             / "startsWith(" term "," term ")" / "(" or ")"
+//   path      = name *("." name)                    ; into objects
+//   literal   = number / "'" string "'" / "true" / "false" / "null"    ; '' is a quote in a string
+//
+// Logic has two values: `=` and `!=` are null-safe, other comparisons with null are false.
+#pragma once
+
+#include "base/arena.h"
+#include "base/failure.h"
+#include "resource/definition.h"
+
+enum expression_kind {
+    EXPRESSION_LITERAL,
+    EXPRESSION_NOW,
+    EXPRESSION_PROPERTY,
+    EXPRESSION_MEMBER, // a path into an object property
+    EXPRESSION_COMPARE,
+    EXPRESSION_IN,
+    EXPRESSION_IS_NULL,
+    EXPRESSION_AND,
+    EXPRESSION_OR,
+    EXPRESSION_NOT,
+    EXPRESSION_CONTAINS,
+    EXPRESSION_STARTS_WITH,
+    EXPRESSION_ADD,
+    EXPRESSION_SUBTRACT,
+    EXPRESSION_MULTIPLY,
+};
+
+enum comparison {
+    COMPARISON_EQUAL,
+    COMPARISON_UNEQUAL,
+    COMPARISON_LESS,
+    COMPARISON_LESS_OR_EQUAL,
+    COMPARISON_GREATER,
+    COMPARISON_GREATER_OR_EQUAL,
+};
+
+struct expression {
+    enum expression_kind kind;
+    enum value_kind type; // VALUE_NULL for the literal null; VALUE_BOOLEAN for every predicate
+    uint8_t scale;        // VALUE_DECIMAL
+    enum comparison comparison;       // EXPRESSION_COMPARE
+    struct value literal;             // EXPRESSION_LITERAL; already of the type it is compared with
+    const struct property *property;  // EXPRESSION_PROPERTY, EXPRESSION_MEMBER
+    const struct text *path;          // EXPRESSION_MEMBER: the names behind the property's
+    size_t path_length;
+    const struct expression **operands; // IN: the term, then literals
+    size_t operand_count;
+};
+
+enum expression_purpose {
+    EXPRESSION_FOR_PREDICATE, // a check, a filter: must be a boolean
+    EXPRESSION_FOR_DEFAULT,   // must be of the property's kind; no properties in it, now() alone
+    EXPRESSION_FOR_SET,       // must be of the property's kind; arithmetic allowed
+};
+
+// How deep and how long an expression may be.
+enum { EXPRESSION_MAX_DEPTH = 64, EXPRESSION_MAX_NODES = 500 };
+
+// Parses and types. `target` is the property that a default or a set is for, else NULL. A failure
+// has the code FAILURE_INVALID_FILTER and says at which character (1 is the first) what was expected;
+// `ret_offset` (may be NULL) gets that character's offset in bytes.
+struct expression *expression_parse(struct arena *arena, const struct resource *resource,
+                                    enum expression_purpose purpose,
+                                    const struct property *target, struct text source,
+                                    struct failure *failure, size_t *ret_offset);
+
+// What it gives for a record; `now` in milliseconds. Members of objects are looked up in the JSON
+// text of the property. Arithmetic that overflows fails with FAILURE_OVERFLOW. A text in the result
+// lives as long as the values and the arena.
+bool expression_evaluate(const struct expression *expression, const struct value *values,
+                         int64_t now, struct arena *arena, struct value *ret_value,
+                         struct failure *failure);
+
+// `left and right`; either may be NULL, which stands for true. NULL too when there is no memory,
+// which only happens where both are given.
+struct expression *expression_and(struct arena *arena, const struct expression *left,
+                                  const struct expression *right);
+
+// property = literal, as `?PROPERTY=value` has it. NULL when there is no memory.
+struct expression *expression_equal(struct arena *arena, const struct property *property,
+                                    struct value literal);

@@ -1,0 +1,14 @@
+// The table trestle_meta: what every process on one database must agree on (secrets' digests, the
+// key of cursors), by name.
+#pragma once
+
+#include "resource/dialect.h"
+
+struct meta_plan {
+    struct statement create_table; // harmless where it exists
+    struct statement read;         // (name) -> value VALUE_TEXT
+    struct statement insert;       // (name, value); changes nothing where the name exists
+    struct statement replace;      // (name, value)
+};
+
+bool meta_plan_make(struct arena *arena, const struct dialect *dialect, struct meta_plan *ret_plan);

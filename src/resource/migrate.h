@@ -1,0 +1,57 @@
+// Migration: what must be done to a database's tables so that they fit the definitions.
+#pragma once
+
+#include "resource/catalogue.h"
+
+// What the database has, as rows of the dialect's list_columns and list_indexes.
+struct stored_column {
+    struct text table;
+    struct text name;
+    struct text type;
+    bool not_null;
+};
+
+struct stored_index {
+    struct text table;
+    struct text name;
+    bool unique;
+    struct text *columns;
+    size_t column_count;
+};
+
+struct stored_schema {
+    struct stored_column *columns;
+    size_t column_count;
+    struct stored_index *indexes;
+    size_t index_count;
+};
+
+enum step_kind {
+    STEP_SAFE,  // nothing can be lost, and older processes go on working
+    STEP_LOSSY, // it drops or rewrites something; done only when allowed
+};
+
+struct migration_step {
+    enum step_kind kind;
+    struct text sql;
+    struct text reason; // one line, for people
+};
+
+struct migration {
+    struct migration_step *steps; // in the order in which they are to be run
+    size_t step_count;
+    bool lossy; // one of them is
+};
+
+// Reads the schema from a store.
+bool migrate_read_schema(struct store *store, struct arena *arena, struct stored_schema *ret_schema,
+                         struct failure *failure);
+
+// Compares; the steps belong to the arena. False where no steps would do (a table of that name which
+// is none of trestle's, …) or there is no memory; the failure says so.
+bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema *schema,
+                  struct arena *arena, struct migration *ret_migration, struct failure *failure);
+
+// Runs the steps as one transaction.
+bool migrate_run(struct store *store, const struct migration *migration, struct arena *arena,
+                 struct failure *failure);

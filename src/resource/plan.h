@@ -1,0 +1,54 @@
+// Plans: the statements that serve a resource. Those that never change are made once, with the
+// catalogue; a list's are made for each query, in the request's arena.
+#pragma once
+
+#include "resource/dialect.h"
+#include "resource/query.h"
+
+// The constant statements of one resource. Texts and columns belong to the arena they were made in.
+struct plan {
+    const struct dialect *dialect;
+    const struct resource *resource;
+    struct selection selection; // all that is shown; then write-only properties, and the version
+                                // last where the resource has one
+    struct statement read;      // (key) -> selection
+    struct statement create;    // (values but made keys) -> selection; KEY_SHA256: no row where the
+                                // digest is there already
+    struct statement update;    // (values, key, version) -> selection
+    struct statement remove;    // (key)
+};
+
+// Makes the statements; false when there is no memory.
+bool plan_make(struct arena *arena, const struct dialect *dialect, const struct resource *resource,
+               struct plan *ret_plan);
+
+// The calls. Parameters are put into the arena; false when there is no memory.
+bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
+               struct call *ret_call);
+bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
+                 struct call *ret_call);
+
+// Changes nothing (rows is 0) where the stored version is not `version`.
+bool plan_update(const struct plan *plan, struct value key, int64_t version,
+                 const struct value *values, struct arena *arena, struct call *ret_call);
+bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
+                 struct call *ret_call);
+
+// The page that a query asks for, with one row more than the limit where there is one, so that the
+// caller knows whether a next page is there. A backward page comes in reverse order. Positions are
+// served as a union of ranges, each a stretch of the order's index.
+bool plan_list(const struct plan *plan, const struct query *query, int64_t now,
+               struct arena *arena, struct call *ret_call);
+
+// Whether that page can be served by the key or an index without looking at more rows than it gives
+// (so that it may run as a JOB_READ), judged by the definition alone.
+bool plan_list_is_short(const struct query *query);
+
+// How many records the query's filter lets through: one row, one VALUE_INTEGER.
+bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
+                struct arena *arena, struct call *ret_call);
+
+// The record's values in the order of the resource's properties, from cells in plan->selection's
+// order; texts are copied into the arena. The version goes to `ret_version` (0 where there is none).
+bool plan_values(const struct plan *plan, const struct value *cells, struct arena *arena,
+                 struct value *values, int64_t *ret_version);

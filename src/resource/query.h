@@ -1,0 +1,53 @@
+// A query is what a list was asked for: filters, order, page and shape, checked against the
+// resource. Everything in it belongs to the arena.
+#pragma once
+
+#include "resource/encode.h"
+#include "resource/expression.h"
+#include "resource/validate.h"
+
+// One query parameter, decoded.
+struct parameter {
+    struct text name;
+    struct text value;
+};
+
+struct sort_key {
+    const struct property *property;
+    bool descending;
+};
+
+enum { QUERY_DEFAULT_LIMIT = 100, QUERY_MAX_LIMIT = 1000, QUERY_MAX_SORT_KEYS = 8 };
+
+struct query {
+    const struct resource *resource;
+    const struct expression *filter; // NULL: all records
+    struct sort_key *sort;           // total: its last key is the resource's key, which goes in the
+    size_t sort_count;               // direction of the one before it
+    unsigned limit;
+    uint64_t offset;
+    bool has_offset;
+    bool count;
+    struct selection selection; // what is shown, then the sort keys that are not, then the key
+    const struct value *after;  // the position of a cursor (a value for each sort key), or NULL
+    bool backward;              // the page before the position, not behind it
+    struct text arguments;      // a canonical form of filter and order, to which cursors are tied
+};
+
+// Checks the parameters of a list. What does not fit is a fault whose pointer is the parameter's
+// name; the failure then has the first one's code: FAILURE_UNKNOWN_PARAMETER (the detail names those
+// that exist), FAILURE_INVALID_PARAMETER, FAILURE_INVALID_FILTER, FAILURE_INVALID_CURSOR.
+// `cursor_key` is the secret that cursors are authenticated with.
+bool query_read(const struct resource *resource, const struct parameter *parameters,
+                size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
+                struct faults *faults, struct query *ret_query, struct failure *failure);
+
+// `fields=` alone, for a single record: the selection that it asks for.
+bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
+                       struct selection *ret_selection, struct failure *failure);
+
+// The opaque cursor (base64url, authenticated) of the page that starts behind a row, or, when
+// `backward`, of the one that ends before it. `cells` are that row's, in the query's selection.
+// data is NULL when there is no memory.
+struct text query_cursor(const struct query *query, const struct value *cells, bool backward,
+                         struct text cursor_key, struct arena *arena);
