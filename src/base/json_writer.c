@@ -20,19 +20,19 @@ static void close(struct json_writer *writer, char bracket) {
     writer->comma = true;
 }
 
-void json_object_begin(struct json_writer *writer) {
+void json_write_object_begin(struct json_writer *writer) {
     open(writer, '{');
 }
 
-void json_object_end(struct json_writer *writer) {
+void json_write_object_end(struct json_writer *writer) {
     close(writer, '}');
 }
 
-void json_array_begin(struct json_writer *writer) {
+void json_write_array_begin(struct json_writer *writer) {
     open(writer, '[');
 }
 
-void json_array_end(struct json_writer *writer) {
+void json_write_array_end(struct json_writer *writer) {
     close(writer, ']');
 }
 
@@ -67,28 +67,28 @@ static void append_quoted(struct buffer *out, struct text value) {
     buffer_append_byte(out, '"');
 }
 
-void json_name(struct json_writer *writer, struct text name) {
+void json_write_name(struct json_writer *writer, struct text name) {
     before_value(writer);
     append_quoted(writer->out, name);
     buffer_append_byte(writer->out, ':');
     writer->comma = false;
 }
 
-void json_prepared_name(struct json_writer *writer, struct text quoted_name_and_colon) {
+void json_write_prepared_name(struct json_writer *writer, struct text quoted_name_and_colon) {
     before_value(writer);
     buffer_append_text(writer->out, quoted_name_and_colon);
     writer->comma = false;
 }
 
-void json_null(struct json_writer *writer) {
-    json_raw(writer, TEXT("null"));
+void json_write_null(struct json_writer *writer) {
+    json_write_raw(writer, TEXT("null"));
 }
 
-void json_boolean(struct json_writer *writer, bool value) {
-    json_raw(writer, value ? TEXT("true") : TEXT("false"));
+void json_write_boolean(struct json_writer *writer, bool value) {
+    json_write_raw(writer, value ? TEXT("true") : TEXT("false"));
 }
 
-void json_integer(struct json_writer *writer, int64_t value) {
+void json_write_integer(struct json_writer *writer, int64_t value) {
     before_value(writer);
     buffer_append_integer(writer->out, value);
 }
@@ -105,18 +105,18 @@ size_t json_format_real(double value, char out[32]) {
     return (size_t)size;
 }
 
-void json_real(struct json_writer *writer, double value) {
+void json_write_real(struct json_writer *writer, double value) {
     char digits[32];
     size_t size = json_format_real(value, digits);
-    json_raw(writer, text_of(digits, size));
+    json_write_raw(writer, text_of(digits, size));
 }
 
-void json_string(struct json_writer *writer, struct text value) {
+void json_write_string(struct json_writer *writer, struct text value) {
     before_value(writer);
     append_quoted(writer->out, value);
 }
 
-void json_raw(struct json_writer *writer, struct text json) {
+void json_write_raw(struct json_writer *writer, struct text json) {
     before_value(writer);
     buffer_append_text(writer->out, json);
 }

@@ -73,7 +73,7 @@ struct schema_member {
 // properties too, made by the reader where the definition does not declare them.
 struct property {
     struct text name;
-    struct text prepared_name; // "name": with quotes and colon, for json_prepared_name
+    struct text prepared_name; // "name": with quotes and colon, for json_write_prepared_name
     struct schema schema;
     size_t index;             // in the resource's properties
     enum value_kind kind;     // how it is stored

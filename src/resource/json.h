@@ -15,7 +15,7 @@ enum { JSON_MAX_DEPTH = 64 };
 json_t *json_read(struct text source, struct failure *failure);
 
 // Writes a tree, its members in their order.
-void json_write(struct json_writer *writer, const json_t *tree);
+void json_write_tree(struct json_writer *writer, const json_t *tree);
 
 // RFC 7396: a new tree that is `target` with `patch` applied; both are left as they are. NULL when
 // there is no memory. `target` may be NULL.
