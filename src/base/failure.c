@@ -13,23 +13,14 @@ static const struct {
 #undef FAILURE_ROW
 };
 
-// A text cut at its end may end inside a character: takes the incomplete one away.
-static void cut_to_utf8(char *detail) {
-    size_t size = strlen(detail);
-    while (size && !text_is_utf8(text_of(detail, size)))
-        detail[--size] = '\0';
-}
-
 bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...) {
     failure->code = code;
     va_list arguments;
     va_start(arguments, format);
     int size = vsnprintf(failure->detail, sizeof failure->detail, format, arguments);
     va_end(arguments);
-    if (size < 0)
-        failure->detail[0] = '\0';
-    else if ((size_t)size >= sizeof failure->detail)
-        cut_to_utf8(failure->detail);
+    struct text detail = text_from_string(size < 0 ? "" : failure->detail);
+    failure->detail[text_whole_characters(detail).size] = '\0';
     return false;
 }
 

@@ -103,6 +103,23 @@ bool text_is_utf8(struct text a) {
     return true;
 }
 
+size_t text_utf8_size(struct text a) {
+    return sequence_size((const unsigned char *)a.data, a.size);
+}
+
+struct text text_whole_characters(struct text a) {
+    size_t start = a.size;
+    while (start > 0 && a.size - start < 3 && ((unsigned char)a.data[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start == 0)
+        return a;
+    unsigned char lead = (unsigned char)a.data[start - 1];
+    size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    if (size > a.size - start + 1)
+        a.size = start - 1;
+    return a;
+}
+
 size_t text_utf8_length(struct text a) {
     size_t length = 0;
     for (size_t i = 0; i < a.size; i++)

@@ -14,7 +14,8 @@ struct text {
 
 // A text of a string literal; usable in initialisers.
 #define TEXT(literal) ((struct text){"" literal, sizeof(literal) - 1})
-#define TEXT_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define TEXT_INIT(literal)                                                                         \
+    { "" literal, sizeof(literal) - 1 }
 
 // For printf: "%.*s", TEXT_ARGS(t).
 #define TEXT_ARGS(t) (int)(t).size, (t).data
@@ -67,6 +68,13 @@ bool text_to_integer(struct text a, int64_t *ret_value);
 
 // Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing over U+10FFFF).
 bool text_is_utf8(struct text a);
+
+// The bytes of the well-formed character at the front of a non-empty text, 1 to 4; 0 where there is
+// none.
+size_t text_utf8_size(struct text a);
+
+// Without the beginning of a character at its end, which is what cutting UTF-8 anywhere may leave.
+struct text text_whole_characters(struct text a);
 
 // How many code points well-formed UTF-8 has.
 size_t text_utf8_length(struct text a);
