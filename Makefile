@@ -26,7 +26,7 @@ build: ## install what is missing and build build/release/trestle
 test: ## run all tests (ASan, UBSan; threads under TSan)
 	@tools/install_dependencies build test
 	@$(call configure,tsan)
-	@$(call compile,tsan)
+	@$(call compile,tsan,--target thread_tests)
 	@$(call configure,debug,-DTRESTLE_TSAN_DIR=$(CURDIR)/build/tsan)
 	@$(call compile,debug)
 	@ctest --preset debug --parallel $(JOBS)

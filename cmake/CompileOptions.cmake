@@ -58,7 +58,7 @@ target_compile_options(trestle_warnings INTERFACE
     -Wvla
     -Wformat=2
     -Wundef
-    -Wpointer-arith -Wcast-align -Wcast-qual -Wwrite-strings
+    -Wpointer-arith -Wcast-align -Wwrite-strings
     -Wdouble-promotion
     $<$<C_COMPILER_ID:Clang>:-Wimplicit-fallthrough>
     # =5: only the attribute says that a case falls through; clang does not read comments.
