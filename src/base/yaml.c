@@ -88,7 +88,7 @@ static bool check_characters(struct reader *reader, struct text source) {
 struct word {
     struct text text;
     enum yaml_kind kind;
-    double value;
+    float value; // all of them are exact
 };
 
 // The plain scalars that are not strings, but for numbers in digits (YAML 1.2.2, 10.3.2).
@@ -126,7 +126,7 @@ static bool resolve_word(struct yaml_node *node) {
         if (node->kind == YAML_BOOLEAN)
             node->boolean = words[i].value != 0;
         else if (node->kind == YAML_REAL)
-            node->real = words[i].value;
+            node->real = (double)words[i].value;
         return true;
     }
     return false;
@@ -265,7 +265,7 @@ static bool read_next_node(struct reader *reader, int level, struct yaml_node **
 // Appends the item that begins with the event.
 static bool read_item(struct reader *reader, const yaml_event_t *event, int level,
                       struct yaml_node *node) {
-    struct yaml_node *value;
+    struct yaml_node *value = NULL;
     if (!read_node(reader, event, level + 1, &value))
         return false;
     struct yaml_node **item = arena_grow(reader->arena, &node->sequence.items, node->sequence.count,
@@ -422,7 +422,7 @@ static bool read_stream(struct reader *reader, struct yaml_node **ret_root) {
         *ret_root = node;
         return true;
     }
-    struct yaml_node *root;
+    struct yaml_node *root = NULL;
     if (!read_next_node(reader, 1, &root) || !skip_event(reader) || // the end of the document
         !expect_stream_end(reader))
         return false;
