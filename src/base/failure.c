@@ -13,14 +13,20 @@ static const struct {
 #undef FAILURE_ROW
 };
 
-bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...) {
+bool failure_set_list(struct failure *failure, enum failure_code code, const char *format,
+                      va_list arguments) {
     failure->code = code;
-    va_list arguments;
-    va_start(arguments, format);
     int size = vsnprintf(failure->detail, sizeof failure->detail, format, arguments);
-    va_end(arguments);
     struct text detail = text_from_string(size < 0 ? "" : failure->detail);
     failure->detail[text_whole_characters(detail).size] = '\0';
+    return false;
+}
+
+bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    failure_set_list(failure, code, format, arguments);
+    va_end(arguments);
     return false;
 }
 

@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 
+#include <stdarg.h>
+
 // code, HTTP status, last part of the problem's type, title
 #define FAILURE_TABLE(X)                                                                           \
     X(NONE, 200, "none", "No failure")                                                             \
@@ -59,9 +61,12 @@ struct failure {
     char detail[480]; // zero-terminated UTF-8; cut at a character where it is longer
 };
 
-// Sets code and detail, and returns false so that `return failure_set(…)` reads well.
+// Sets code and detail (the old detail may be an argument), and returns false so that `return failure_set(…)` reads well.
 bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+bool failure_set_list(struct failure *failure, enum failure_code code, const char *format,
+                      va_list arguments) __attribute__((format(printf, 3, 0)));
 
 // The failure that stands for an allocation that gave NULL.
 bool failure_out_of_memory(struct failure *failure);
