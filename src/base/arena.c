@@ -1,7 +1,7 @@
 #include "base/arena.h"
 
-#include <stdarg.h>
 #include <stdalign.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,9 +83,9 @@ static void *allocate_alone(struct arena *arena, size_t size) {
 }
 
 void *arena_allocate(struct arena *arena, size_t size) {
-    if (ARENA_PLAIN_MALLOC)
-        return allocate_alone(arena, size ? size : 1);
-    if (size > CHUNK_ROOM / 4)
+    if (size == 0)
+        size = 1;
+    if (ARENA_PLAIN_MALLOC || size > CHUNK_ROOM / 4)
         return allocate_alone(arena, size);
     size_t aligned = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     struct arena_chunk *chunk = arena->chunks;

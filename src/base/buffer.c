@@ -51,7 +51,8 @@ void buffer_format(struct buffer *buffer, const char *format, ...) {
     if (size < 0)
         buffer->failed = true;
     else if (buffer_reserve(buffer, (size_t)size + 1))
-        buffer->size += (size_t)vsnprintf(buffer->data + buffer->size, (size_t)size + 1, format, again);
+        buffer->size +=
+            (size_t)vsnprintf(buffer->data + buffer->size, (size_t)size + 1, format, again);
     va_end(again);
     va_end(arguments);
 }

@@ -17,9 +17,9 @@ void diagnostics_add(struct diagnostics *diagnostics, struct text file, int line
     va_end(arguments);
     struct text copy = {NULL, 0};
     if (size >= 0)
-        copy = arena_copy(diagnostics->arena, text_from_string(message));
-    struct diagnostic *item = arena_grow(diagnostics->arena, &diagnostics->items,
-                                         diagnostics->count, sizeof *item);
+        copy = arena_copy(diagnostics->arena, text_whole_characters(text_from_string(message)));
+    struct diagnostic *item =
+        arena_grow(diagnostics->arena, &diagnostics->items, diagnostics->count, sizeof *item);
     if (!item || !copy.data) {
         diagnostics->out_of_memory = true;
         return;
@@ -36,7 +36,18 @@ static int compare_places(const void *a, const void *b) {
         order = (left->line > right->line) - (left->line < right->line);
     if (order == 0)
         order = (left->column > right->column) - (left->column < right->column);
-    return order;
+    return order ? order : text_compare(left->message, right->message);
+}
+
+// A message may quote what stands in a file; it stays on its line whatever that is.
+static void append_on_one_line(struct buffer *out, struct text message) {
+    for (size_t i = 0; i < message.size; i++) {
+        char c = message.data[i];
+        if ((unsigned char)c < 0x20 || c == 0x7F)
+            buffer_format(out, "\\x%02x", (unsigned)c);
+        else
+            buffer_append_byte(out, c);
+    }
 }
 
 void diagnostics_print(const struct diagnostics *diagnostics, struct buffer *out) {
@@ -48,7 +59,7 @@ void diagnostics_print(const struct diagnostics *diagnostics, struct buffer *out
         if (item->line)
             buffer_format(out, ":%d:%d", item->line, item->column);
         buffer_append_string(out, ": ");
-        buffer_append_text(out, item->message);
+        append_on_one_line(out, item->message);
         buffer_append_byte(out, '\n');
     }
     if (diagnostics->out_of_memory)

@@ -15,10 +15,13 @@ static const struct {
 
 bool failure_set_list(struct failure *failure, enum failure_code code, const char *format,
                       va_list arguments) {
+    char detail[sizeof failure->detail]; // apart, for an argument may be the old detail
+    int size = vsnprintf(detail, sizeof detail, format, arguments);
+    struct text whole = text_whole_characters(text_from_string(size < 0 ? "" : detail));
     failure->code = code;
-    int size = vsnprintf(failure->detail, sizeof failure->detail, format, arguments);
-    struct text detail = text_from_string(size < 0 ? "" : failure->detail);
-    failure->detail[text_whole_characters(detail).size] = '\0';
+    if (whole.size)
+        memcpy(failure->detail, whole.data, whole.size);
+    failure->detail[whole.size] = '\0';
     return false;
 }
 

@@ -61,7 +61,8 @@ struct failure {
     char detail[480]; // zero-terminated UTF-8; cut at a character where it is longer
 };
 
-// Sets code and detail (the old detail may be an argument), and returns false so that `return failure_set(…)` reads well.
+// Sets code and detail, and returns false so that `return failure_set(…)` reads well. The old detail
+// may be an argument.
 bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -63,7 +63,7 @@ static void append_quoted(struct buffer *out, struct text value) {
             buffer_append(out, (char[]){'\\', escape}, 2);
         start = i + 1;
     }
-    buffer_append(out, value.data + start, value.size - start);
+    buffer_append_text(out, text_from(value, start));
     buffer_append_byte(out, '"');
 }
 

@@ -189,7 +189,7 @@ static void append_escaped(struct buffer *out, struct text value, bool also_spac
         i += size ? size : 1;
         start = i;
     }
-    buffer_append(out, value.data + start, value.size - start);
+    buffer_append_text(out, text_from(value, start));
 }
 
 // A JSON string of any bytes: what is not UTF-8 becomes U+FFFD.

@@ -1,16 +1,19 @@
 #include "base/mailbox.h"
 
-static void deliver_all(struct mailbox *mailbox) {
+// Delivers what was posted before the call; false when that was nothing.
+static bool deliver_all(struct mailbox *mailbox) {
     uv_mutex_lock(&mailbox->lock);
     struct letter *letter = mailbox->first;
     mailbox->first = NULL;
     mailbox->last = &mailbox->first;
     uv_mutex_unlock(&mailbox->lock);
+    bool any = letter != NULL;
     while (letter) {
         struct letter *next = letter->next; // the receiver may free the letter
         letter->deliver(letter);
         letter = next;
     }
+    return any;
 }
 
 static void on_wake(uv_async_t *wake) {
@@ -31,6 +34,8 @@ int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop) {
 }
 
 void mailbox_post_list(struct mailbox *mailbox, struct letter *first) {
+    if (!first)
+        return;
     struct letter *last = first;
     while (last->next)
         last = last->next;
@@ -55,7 +60,8 @@ static void on_handle_closed(uv_handle_t *handle) {
 }
 
 void mailbox_close(struct mailbox *mailbox, void (*on_closed)(struct mailbox *mailbox)) {
-    deliver_all(mailbox);
+    while (deliver_all(mailbox)) // a letter's receiver may post another
+        ;
     mailbox->on_closed = on_closed;
     uv_close((uv_handle_t *)&mailbox->wake, on_handle_closed);
 }

@@ -23,10 +23,12 @@ struct mailbox {
 // closed, unless the caller unrefs `wake`.
 int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop);
 
-// Puts a letter in and wakes the loop. Any thread. Must not be called once mailbox_close was.
+// Puts a letter in and wakes the loop. Any thread. Must not be called once mailbox_close has
+// returned.
 void mailbox_post(struct mailbox *mailbox, struct letter *letter);
 
-// Puts a list of letters in (linked by `next`, NULL at its end), waking the loop once.
+// Puts a list of letters in (linked by `next`, NULL at its end; it may be empty), waking the loop
+// once.
 void mailbox_post_list(struct mailbox *mailbox, struct letter *first);
 
 // Loop's thread: delivers what is left, then closes; on_closed (may be NULL) is called when the

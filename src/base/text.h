@@ -43,7 +43,8 @@ static inline bool text_starts_with(struct text a, struct text prefix) {
 
 // The rest of a text from a byte offset, which must not be beyond its end.
 static inline struct text text_from(struct text a, size_t offset) {
-    return (struct text){a.data + offset, a.size - offset};
+    // Nothing may be added to a null pointer, not even 0.
+    return (struct text){offset ? a.data + offset : a.data, a.size - offset};
 }
 
 // Equal when ASCII letters are taken without case; other bytes must be the same.
