@@ -43,7 +43,8 @@
     X(OUTCOME_UNKNOWN, 503, "outcome-unknown", "It is not known whether the write happened")       \
     X(OUT_OF_MEMORY, 503, "out-of-memory", "There is no memory for this now")                      \
     X(STOPPING, 503, "stopping", "The server is stopping")                                         \
-    X(VERSION_NOT_SUPPORTED, 505, "version-not-supported", "Only HTTP/1.0 and HTTP/1.1 are spoken") \
+    X(VERSION_NOT_SUPPORTED, 505, "version-not-supported",                                         \
+      "Only HTTP/1.0 and HTTP/1.1 are spoken")                                                     \
     X(DISK_FULL, 507, "disk-full", "The disk is full")                                             \
     X(INVALID_DEFINITION, 500, "invalid-definition", "A definition is not valid")                  \
     X(INVALID_SETTING, 500, "invalid-setting", "A setting is not valid")                           \
@@ -61,8 +62,8 @@ struct failure {
     char detail[480]; // zero-terminated UTF-8; cut at a character where it is longer
 };
 
-// Sets code and detail, and returns false so that `return failure_set(…)` reads well. The old detail
-// may be an argument.
+// Sets code and detail, and returns false so that `return failure_set(…)` reads well. The old
+// detail may be an argument.
 bool failure_set(struct failure *failure, enum failure_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,7 +1,7 @@
 // The log writes lines, as text or as JSON (one object a line), to standard error or a file. Any
-// thread may call it. It owns its file. Nothing it is given makes it block or fail: a file that takes
-// nothing (a full disk, a pipe whose reader sleeps) is tried again at the next line, up to 1 MiB waits
-// for it, and what was lost beyond is counted in the log itself.
+// thread may call it. It owns its file. Nothing it is given makes it block or fail: a file that
+// takes nothing (a full disk, a pipe whose reader sleeps) is tried again at the next line, up to 1
+// MiB waits for it, and what was lost beyond is counted in the log itself.
 #pragma once
 
 #include "base/failure.h"
