@@ -1,0 +1,11 @@
+// trestle migrate, and what serve and import do about the tables before they begin.
+#pragma once
+
+#include "cli/settings.h"
+#include "resource/migrate.h"
+
+// With MIGRATE_AUTO, runs the steps that lose nothing, and refuses (FAILURE_REFUSED) where others
+// are needed; with MIGRATE_NEVER, refuses where any is. What is missing, with the SQL that would do
+// it, goes to standard error.
+bool migrate_at_start(const struct settings *settings, struct store *store,
+                      const struct catalogue *catalogue, struct log *log, struct failure *failure);
