@@ -89,13 +89,13 @@ enum setting_use {
 struct setting {
     const char *name; // `max_body:`, TRESTLE_MAX_BODY, --max-body
     enum setting_type type;
-    size_t offset;             // of its member in struct settings
-    const char *default_text;  // in the form that users write; NULL: none
-    uint64_t least;            // SETTING_COUNT, SETTING_SIZE, SETTING_DURATION
-    uint64_t most;             // ditto
+    size_t offset;              // of its member in struct settings
+    const char *default_text;   // in the form that users write; NULL: none
+    uint64_t least;             // SETTING_COUNT, SETTING_SIZE, SETTING_DURATION
+    uint64_t most;              // ditto
     const char *const *choices; // SETTING_CHOICE: the words for 0, 1, …, NULL-terminated
-    unsigned used_by;          // a set of setting_use
-    const char *help;          // one line
+    unsigned used_by;           // a set of setting_use
+    const char *help;           // one line
 };
 
 // One flag of the command line, "--listen VALUE".

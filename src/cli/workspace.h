@@ -1,5 +1,5 @@
-// A workspace is what most subcommands work on: the log, the catalogue, and the store with its tables
-// as the catalogue wants them. It owns all three.
+// A workspace is what most subcommands work on: the log, the catalogue, and the store with its
+// tables as the catalogue wants them. It owns all three.
 #pragma once
 
 #include "cli/settings.h"
@@ -14,12 +14,12 @@ struct workspace {
 enum workspace_parts {
     WORKSPACE_DEFINITIONS, // the log and the catalogue alone
     WORKSPACE_READ,        // and a store that must exist, and is only read
-    WORKSPACE_WRITE,       // and a store that is made where it is missing, with its folder (mode 0700)
-    WORKSPACE_SERVE,       // WORKSPACE_WRITE, and migrated as the settings say (migrate_at_start)
+    WORKSPACE_WRITE, // and a store that is made where it is missing, with its folder (mode 0700)
+    WORKSPACE_SERVE, // WORKSPACE_WRITE, and migrated as the settings say (migrate_at_start)
 };
 
-// Opens it. What is wrong with definitions is printed to standard error, all of it, and summed up in
-// the failure (FAILURE_INVALID_DEFINITION). On failure nothing stays open.
+// Opens it. What is wrong with definitions is printed to standard error, all of it, and summed up
+// in the failure (FAILURE_INVALID_DEFINITION). On failure nothing stays open.
 bool workspace_open(const struct settings *settings, enum workspace_parts parts,
                     struct workspace *ret_workspace, struct failure *failure);
 

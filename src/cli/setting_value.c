@@ -1,0 +1,329 @@
+#include "cli/setting_value.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/un.h>
+
+enum { ADMIN_KEY_MIN = 16, ADMIN_KEY_MAX = 1000 };
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+// The first of those with one factor is the one that messages use; the largest come first.
+static const struct unit sizes[] = {
+    {"GiB", 1U << 30}, {"MiB", 1U << 20}, {"KiB", 1U << 10}, {"G", 1U << 30},
+    {"M", 1U << 20},   {"K", 1U << 10},   {"g", 1U << 30},   {"m", 1U << 20},
+    {"k", 1U << 10},   {"B", 1},          {"", 1},           {NULL, 0},
+};
+
+static const struct unit durations[] = {
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
+};
+
+static bool quantity_parse(struct text text, const struct unit *units, uint64_t *ret_value) {
+    size_t digits = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    int64_t number;
+    if (!text_to_integer(text_of(text.data, digits), &number))
+        return false;
+    struct text name = text_from(text, digits);
+    for (const struct unit *unit = units; unit->name; unit++) {
+        if (text_is(name, unit->name))
+            return !__builtin_mul_overflow((uint64_t)number, unit->factor, ret_value);
+    }
+    if (number != 0 || name.size) // nothing needs no unit
+        return false;
+    *ret_value = 0;
+    return true;
+}
+
+static void quantity_format(uint64_t value, const struct unit *units, char out[32]) {
+    const struct unit *unit = units;
+    while (unit->factor > 1 && value % unit->factor != 0)
+        unit++;
+    snprintf(out, 32, "%" PRIu64 "%s", value / unit->factor, unit->name);
+}
+
+bool setting_size_parse(struct text text, uint64_t *ret_bytes) {
+    return quantity_parse(text, sizes, ret_bytes);
+}
+
+bool setting_duration_parse(struct text text, uint64_t *ret_ms) {
+    return quantity_parse(text, durations, ret_ms);
+}
+
+void setting_size_format(uint64_t bytes, char out[32]) {
+    quantity_format(bytes, sizes, out);
+}
+
+void setting_duration_format(uint64_t ms, char out[32]) {
+    quantity_format(ms, durations, out);
+}
+
+__attribute__((format(printf, 2, 3))) static bool refuse(struct failure *failure,
+                                                         const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    failure_set_list(failure, FAILURE_INVALID_SETTING, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+// A copy that ends with a zero byte.
+static const char *keep(struct settings *settings, struct text text, struct failure *failure) {
+    const char *copy = arena_copy(&settings->arena, text).data;
+    if (!copy)
+        failure_out_of_memory(failure);
+    return copy;
+}
+
+static bool read_unix_address(struct settings *settings, struct text path,
+                              struct listen_address *address, struct failure *failure) {
+    enum { PATH_SIZE = sizeof((struct sockaddr_un *)NULL)->sun_path };
+    if (path.size == 0)
+        return refuse(failure,
+                      "there is no path behind \"unix:\"; an example is unix:/run/trestle/http");
+    if (path.size >= PATH_SIZE)
+        return refuse(failure, "the path of a Unix socket may have at most %d bytes",
+                      PATH_SIZE - 1);
+    address->kind = LISTEN_UNIX;
+    address->path = keep(settings, path, failure);
+    return address->path != NULL;
+}
+
+static bool read_descriptor_address(struct text number, struct listen_address *address,
+                                    struct failure *failure) {
+    int64_t descriptor;
+    if (!text_to_integer(number, &descriptor) || descriptor < 3 || descriptor > 1 << 20)
+        return refuse(failure, "\"fd:%.*s\" names no inherited socket; the first one is fd:3",
+                      TEXT_ARGS(number));
+    address->kind = LISTEN_DESCRIPTOR;
+    address->descriptor = (int)descriptor;
+    return true;
+}
+
+static bool is_ipv6(const char *host) {
+    struct in6_addr ignored;
+    char address[INET6_ADDRSTRLEN] = "";
+    size_t size = strcspn(host, "%"); // what follows names an interface
+    if (size >= sizeof address)
+        return false;
+    memcpy(address, host, size);
+    return inet_pton(AF_INET6, address, &ignored) == 1;
+}
+
+// Letters, digits, "-" and ".": a name or an IPv4 address; whether it exists shows when it is
+// bound.
+static bool is_host(struct text host) {
+    for (size_t i = 0; i < host.size; i++) {
+        char c = host.data[i];
+        bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '.' || c == '_';
+        if (!fits)
+            return false;
+    }
+    return host.size > 0 && host.size < 256;
+}
+
+static bool refuse_address(struct text text, struct failure *failure) {
+    return refuse(failure,
+                  "\"%.*s\" is no address to listen at; write HOST:PORT (127.0.0.1:8080, or "
+                  "0.0.0.0:8080 for all of IPv4), [IPv6]:PORT ([::]:8080), unix:PATH or fd:NUMBER",
+                  TEXT_ARGS(text));
+}
+
+static bool read_tcp_address(struct settings *settings, struct text text,
+                             struct listen_address *address, struct failure *failure) {
+    bool bracketed = text.size > 0 && text.data[0] == '[';
+    ptrdiff_t end = text_find(text, bracketed ? ']' : ':');
+    size_t colon = (size_t)end + (bracketed ? 1 : 0);
+    if (end < 0 || colon >= text.size || text.data[colon] != ':')
+        return refuse_address(text, failure);
+    size_t start = bracketed ? 1 : 0;
+    struct text host = text_of(text.data + start, (size_t)end - start);
+    int64_t port;
+    if (!text_to_integer(text_from(text, colon + 1), &port))
+        return refuse_address(text, failure);
+    if (port < 0 || port > UINT16_MAX)
+        return refuse(failure, "\"%.*s\" has a port that is not in 0 to 65535", TEXT_ARGS(text));
+    const char *name = keep(settings, host, failure);
+    if (!name)
+        return false;
+    if (bracketed ? !is_ipv6(name) : !is_host(host))
+        return refuse_address(text, failure);
+    address->kind = LISTEN_TCP;
+    address->host = name;
+    address->port = (uint16_t)port;
+    return true;
+}
+
+static bool read_address(struct settings *settings, struct text text,
+                         struct listen_address *address, struct failure *failure) {
+    *address = (struct listen_address){.text = keep(settings, text, failure), .descriptor = -1};
+    if (!address->text)
+        return false;
+    if (text_starts_with(text, TEXT("unix:")))
+        return read_unix_address(settings, text_from(text, strlen("unix:")), address, failure);
+    if (text_starts_with(text, TEXT("fd:")))
+        return read_descriptor_address(text_from(text, strlen("fd:")), address, failure);
+    return read_tcp_address(settings, text, address, failure);
+}
+
+// One address or several with commas between them.
+static bool read_listen(const struct setting *setting, struct text text, struct settings *settings,
+                        void *field, struct failure *failure) {
+    struct listen_list list = {0};
+    struct text part;
+    while (text_split(&text, ',', &part)) {
+        struct listen_address *address =
+            arena_grow(&settings->arena, &list.items, list.count, sizeof *address);
+        if (!address)
+            return failure_out_of_memory(failure);
+        if (!read_address(settings, text_trim(part), address, failure))
+            return false;
+        list.count++;
+    }
+    memcpy(field, &list, sizeof list);
+    return true;
+}
+
+static bool read_database(const struct setting *setting, struct text text,
+                          struct settings *settings, void *field, struct failure *failure) {
+    struct text prefix = TEXT("sqlite:");
+    if (text_starts_with(text, TEXT("postgresql:")) || text_starts_with(text, TEXT("postgres:")))
+        return refuse(failure, "PostgreSQL is not supported by this version; write sqlite:PATH");
+    if (!text_starts_with(text, prefix) || text.size == prefix.size)
+        return refuse(failure,
+                      "\"%.*s\" names no database; write sqlite:PATH, as in sqlite:data/trestle.db",
+                      TEXT_ARGS(text));
+    struct text path = text_from(text, prefix.size);
+    if (text_starts_with(path, TEXT("//")))
+        return refuse(failure,
+                      "\"%.*s\" has slashes that are no part of the path; write sqlite:%.*s",
+                      TEXT_ARGS(text), (int)path.size - 2, path.data + 2);
+    if (text_is(path, ":memory:"))
+        return refuse(failure, "a database in memory would be lost; write sqlite:PATH");
+    struct database_location location = {STORE_SQLITE, keep(settings, path, failure)};
+    if (!location.path)
+        return false;
+    memcpy(field, &location, sizeof location);
+    return true;
+}
+
+static bool read_path(const struct setting *setting, struct text text, struct settings *settings,
+                      void *field, struct failure *failure) {
+    if (text.size == 0)
+        return refuse(failure, "a path is expected");
+    const char *path = keep(settings, text, failure);
+    if (!path)
+        return false;
+    memcpy(field, &path, sizeof path);
+    return true;
+}
+
+static bool read_secret(const struct setting *setting, struct text text, struct settings *settings,
+                        void *field, struct failure *failure) {
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] <= ' ' || text.data[i] > '~')
+            return refuse(failure,
+                          "it may only have visible ASCII characters, so that it fits into "
+                          "a header field");
+    }
+    if (text.size < ADMIN_KEY_MIN || text.size > ADMIN_KEY_MAX)
+        return refuse(failure, "it must have %d to %d characters, and has %zu", ADMIN_KEY_MIN,
+                      ADMIN_KEY_MAX, text.size);
+    return read_path(setting, text, settings, field, failure);
+}
+
+static bool read_count(const struct setting *setting, struct text text, struct settings *settings,
+                       void *field, struct failure *failure) {
+    int64_t count;
+    if (!text_to_integer(text, &count) || count < (int64_t)setting->least ||
+        count > (int64_t)setting->most)
+        return refuse(failure, "\"%.*s\" is no integer from %" PRIu64 " to %" PRIu64,
+                      TEXT_ARGS(text), setting->least, setting->most);
+    unsigned value = (unsigned)count;
+    memcpy(field, &value, sizeof value);
+    return true;
+}
+
+static bool read_size(const struct setting *setting, struct text text, struct settings *settings,
+                      void *field, struct failure *failure) {
+    uint64_t bytes;
+    if (!setting_size_parse(text, &bytes))
+        return refuse(failure, "\"%.*s\" is no size; write 8MiB, 64KiB or a number of bytes",
+                      TEXT_ARGS(text));
+    if (bytes < setting->least || bytes > setting->most) {
+        char least[32];
+        char most[32];
+        setting_size_format(setting->least, least);
+        setting_size_format(setting->most, most);
+        return refuse(failure, "\"%.*s\" is not in %s to %s", TEXT_ARGS(text), least, most);
+    }
+    size_t value = (size_t)bytes;
+    memcpy(field, &value, sizeof value);
+    return true;
+}
+
+static bool read_duration(const struct setting *setting, struct text text,
+                          struct settings *settings, void *field, struct failure *failure) {
+    uint64_t ms;
+    if (!setting_duration_parse(text, &ms))
+        return refuse(failure, "\"%.*s\" is no time span; write 30s, 500ms or 2m", TEXT_ARGS(text));
+    if (ms < setting->least || ms > setting->most) {
+        char least[32];
+        char most[32];
+        setting_duration_format(setting->least, least);
+        setting_duration_format(setting->most, most);
+        return refuse(failure, "\"%.*s\" is not in %s to %s", TEXT_ARGS(text), least, most);
+    }
+    unsigned value = (unsigned)ms;
+    memcpy(field, &value, sizeof value);
+    return true;
+}
+
+// YAML 1.2 reads `on` as a string and true as a boolean; users mean the same by both.
+static bool read_switch(const struct setting *setting, struct text text, struct settings *settings,
+                        void *field, struct failure *failure) {
+    bool on = text_is(text, "on") || text_is(text, "true");
+    if (!on && !text_is(text, "off") && !text_is(text, "false"))
+        return refuse(failure, "\"%.*s\" is neither on nor off", TEXT_ARGS(text));
+    memcpy(field, &on, sizeof on);
+    return true;
+}
+
+static bool read_choice(const struct setting *setting, struct text text, struct settings *settings,
+                        void *field, struct failure *failure) {
+    char words[200] = "";
+    size_t size = 0;
+    for (unsigned i = 0; setting->choices[i]; i++) {
+        if (text_is(text, setting->choices[i])) {
+            memcpy(field, &i, sizeof i); // enumerations are unsigned integers
+            return true;
+        }
+        int more =
+            snprintf(words + size, sizeof words - size, "%s%s", i ? ", " : "", setting->choices[i]);
+        size += more > 0 && (size_t)more < sizeof words - size ? (size_t)more : 0;
+    }
+    return refuse(failure, "\"%.*s\" is none of %s", TEXT_ARGS(text), words);
+}
+
+static bool (*const readers[SETTING_TYPES])(const struct setting *setting, struct text text,
+                                            struct settings *settings, void *field,
+                                            struct failure *failure) = {
+    [SETTING_LISTEN] = read_listen, [SETTING_DATABASE] = read_database,
+    [SETTING_PATH] = read_path,     [SETTING_SECRET] = read_secret,
+    [SETTING_COUNT] = read_count,   [SETTING_SIZE] = read_size,
+    [SETTING_SWITCH] = read_switch, [SETTING_DURATION] = read_duration,
+    [SETTING_CHOICE] = read_choice,
+};
+
+bool setting_value_read(const struct setting *setting, struct text text, struct settings *settings,
+                        struct failure *failure) {
+    void *field = (char *)settings + setting->offset;
+    return readers[setting->type](setting, text, settings, field, failure);
+}

@@ -1,0 +1,424 @@
+#include "cli/settings.h"
+
+#include "base/buffer.h"
+#include "base/suggest.h"
+#include "base/yaml.h"
+#include "cli/setting_value.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KiB = 1024, MiB = 1024 * KiB, SECOND = 1000, HOUR = 3600 * SECOND };
+enum { CONFIG_SIZE_MAX = MiB, NAME_SIZE = 64 };
+
+static const char default_config[] = "trestle.yaml";
+static const char variable_prefix[] = "TRESTLE_";
+
+static const char *const log_formats[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json", NULL};
+static const char *const log_levels[] = {[LOG_DEBUG] = "debug",
+                                         [LOG_INFO] = "info",
+                                         [LOG_WARNING] = "warning",
+                                         [LOG_ERROR] = "error",
+                                         NULL};
+static const char *const migrate_modes[] = {
+    [MIGRATE_AUTO] = "auto", [MIGRATE_NEVER] = "never", NULL};
+
+enum {
+    SERVING = USED_BY_SERVE,
+    STORING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT,
+    CALLING = USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT,
+    STARTING = USED_BY_SERVE | USED_BY_IMPORT,
+};
+
+#define AT(member) offsetof(struct settings, member)
+
+// clang-format off
+static const struct setting table[] = {
+    {.name = "listen", .type = SETTING_LISTEN, .offset = AT(listen), .used_by = CALLING,
+     .default_text = "127.0.0.1:8080",
+     .help = "HOST:PORT, [IPv6]:PORT, unix:PATH or fd:NUMBER (inherited); several with commas"},
+    {.name = "database", .type = SETTING_DATABASE, .offset = AT(database), .used_by = STORING,
+     .default_text = "sqlite:data/trestle.db",
+     .help = "where the records are: sqlite:PATH"},
+    {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = STORING,
+     .default_text = "resources",
+     .help = "the folder with a definition (NAME.yaml) for each resource"},
+    {.name = "data", .type = SETTING_PATH, .offset = AT(data), .used_by = STARTING,
+     .default_text = "data",
+     .help = "the one folder that the program writes to; made where it is missing"},
+    {.name = "admin_key", .type = SETTING_SECRET, .offset = AT(admin_key), .used_by = CALLING,
+     .help = "the administrator's API key, at least 16 characters; better in a file"},
+    {.name = "admin_key_file", .type = SETTING_PATH, .offset = AT(admin_key_file),
+     .used_by = CALLING,
+     .help = "a file with that key"},
+    {.name = "workers", .type = SETTING_COUNT, .offset = AT(workers), .used_by = SERVING,
+     .default_text = "0", .most = 1024,
+     .help = "threads that serve; 0: one a processor that the process may use"},
+    {.name = "log", .type = SETTING_CHOICE, .offset = AT(log), .used_by = STORING,
+     .default_text = "text", .choices = log_formats,
+     .help = "the form of log lines"},
+    {.name = "log_level", .type = SETTING_CHOICE, .offset = AT(log_level), .used_by = STORING,
+     .default_text = "info", .choices = log_levels,
+     .help = "the least important lines that are written"},
+    {.name = "log_file", .type = SETTING_PATH, .offset = AT(log_file), .used_by = STORING,
+     .help = "where log lines go instead of standard error"},
+    {.name = "log_access", .type = SETTING_SWITCH, .offset = AT(log_access), .used_by = SERVING,
+     .default_text = "on",
+     .help = "a line a request"},
+    {.name = "migrate", .type = SETTING_CHOICE, .offset = AT(migrate), .used_by = STARTING,
+     .default_text = "auto", .choices = migrate_modes,
+     .help = "auto: make tables, columns and indexes that are missing; never: only check"},
+    {.name = "max_body", .type = SETTING_SIZE, .offset = AT(max_body), .used_by = STARTING,
+     .default_text = "8MiB", .least = KiB, .most = 1024 * MiB,
+     .help = "the largest request body, and the largest record of an import"},
+    {.name = "max_head", .type = SETTING_SIZE, .offset = AT(max_head), .used_by = SERVING,
+     .default_text = "16KiB", .least = KiB, .most = MiB,
+     .help = "the largest request line and header fields together"},
+    {.name = "max_connections", .type = SETTING_COUNT, .offset = AT(max_connections),
+     .used_by = SERVING, .default_text = "10000", .most = 1000000,
+     .help = "clients connected at once; 0: no bound"},
+    {.name = "request_timeout", .type = SETTING_DURATION, .offset = AT(request_timeout),
+     .used_by = SERVING, .default_text = "30s", .least = 100, .most = 24 * HOUR,
+     .help = "for a client to send a whole request"},
+    {.name = "idle_timeout", .type = SETTING_DURATION, .offset = AT(idle_timeout),
+     .used_by = SERVING, .default_text = "75s", .least = 100, .most = 24 * HOUR,
+     .help = "for which a connection may wait for its next request"},
+    {.name = "write_timeout", .type = SETTING_DURATION, .offset = AT(write_timeout),
+     .used_by = SERVING, .default_text = "30s", .least = 100, .most = 24 * HOUR,
+     .help = "for a client to take an answer"},
+    {.name = "query_timeout", .type = SETTING_DURATION, .offset = AT(query_timeout),
+     .used_by = STORING, .default_text = "5s", .least = 10, .most = 24 * HOUR,
+     .help = "for the database to answer"},
+    {.name = "shutdown_timeout", .type = SETTING_DURATION, .offset = AT(shutdown_timeout),
+     .used_by = SERVING, .default_text = "10s", .least = 0, .most = 24 * HOUR,
+     .help = "for requests under way to finish when the server is to stop"},
+    {.name = "queue_limit", .type = SETTING_COUNT, .offset = AT(queue_limit), .used_by = STARTING,
+     .default_text = "8192", .least = 1, .most = 1000000,
+     .help = "jobs that may wait for the database; more are answered 503"},
+};
+// clang-format on
+
+enum { SETTINGS = sizeof table / sizeof *table };
+
+// Variables that have the prefix but belong to a subcommand's own flags.
+static const char *const other_variables[] = {"CONFIG", "KEY", "SERVER", NULL};
+
+static const char *const placeholders[SETTING_TYPES] = {
+    [SETTING_LISTEN] = "ADDRESS", [SETTING_DATABASE] = "URL",  [SETTING_PATH] = "PATH",
+    [SETTING_SECRET] = "KEY",     [SETTING_COUNT] = "NUMBER",  [SETTING_SIZE] = "SIZE",
+    [SETTING_DURATION] = "TIME",  [SETTING_SWITCH] = "on|off", [SETTING_CHOICE] = "WORD",
+};
+
+const struct setting *settings_table(size_t *ret_count) {
+    *ret_count = SETTINGS;
+    return table;
+}
+
+const char *setting_placeholder(const struct setting *setting) {
+    return placeholders[setting->type];
+}
+
+enum origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
+
+struct reading {
+    struct settings *settings;
+    struct diagnostics *diagnostics;
+    enum origin origins[SETTINGS]; // of the values so far
+};
+
+// Where a value stands, for messages.
+struct place {
+    struct text file; // or the name of a variable or a flag
+    int line;
+    int column;
+};
+
+static const struct setting *find_setting(struct text name) {
+    for (size_t i = 0; i < SETTINGS; i++) {
+        if (text_is(name, table[i].name))
+            return &table[i];
+    }
+    return NULL;
+}
+
+static void read_value(struct reading *reading, enum origin origin, const struct setting *setting,
+                       struct text value, const struct place *place) {
+    struct failure failure;
+    if (setting_value_read(setting, value, reading->settings, &failure)) {
+        reading->origins[setting - table] = origin;
+        return;
+    }
+    // In a file the key stands beside the place; a variable and a flag are the place.
+    const char *name = origin == FROM_FILE ? setting->name : "";
+    diagnostics_add(reading->diagnostics, place->file, place->line, place->column, "%s%s%s", name,
+                    *name ? ": " : "", failure.detail);
+}
+
+static void read_defaults(struct reading *reading) {
+    static const struct place nowhere = {TEXT_INIT("default"), 0, 0};
+    for (size_t i = 0; i < SETTINGS; i++) {
+        if (table[i].default_text)
+            read_value(reading, FROM_DEFAULT, &table[i], text_from_string(table[i].default_text),
+                       &nowhere);
+    }
+}
+
+// Reads a whole file that must not be larger than `most`; errno says why not, EFBIG when it is.
+static bool read_file(const char *path, size_t most, struct buffer *out) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return false;
+    int error = 0;
+    for (ssize_t size = 1; size != 0 && !error;) {
+        if (!buffer_reserve(out, 4096)) {
+            error = ENOMEM;
+            break;
+        }
+        size = read(descriptor, out->data + out->size, out->capacity - out->size);
+        if (size < 0 && errno != EINTR)
+            error = errno;
+        else if (size > 0)
+            out->size += (size_t)size;
+        if (out->size > most)
+            error = EFBIG;
+    }
+    close(descriptor);
+    errno = error;
+    return error == 0;
+}
+
+static struct place place_of(struct text file, const struct yaml_node *node) {
+    return (struct place){file, node->line, node->column};
+}
+
+static void note_unknown_key(struct reading *reading, struct text file,
+                             const struct yaml_node *key) {
+    struct suggestion suggestion = {.word = key->scalar};
+    for (size_t i = 0; i < SETTINGS; i++)
+        suggest_offer(&suggestion, text_from_string(table[i].name));
+    if (suggestion.best.data)
+        diagnostics_add(reading->diagnostics, file, key->line, key->column,
+                        "there is no setting \"%.*s\"; perhaps %.*s is meant",
+                        TEXT_ARGS(key->scalar), TEXT_ARGS(suggestion.best));
+    else
+        diagnostics_add(reading->diagnostics, file, key->line, key->column,
+                        "there is no setting \"%.*s\"; \"trestle help serve\" lists them",
+                        TEXT_ARGS(key->scalar));
+}
+
+// A sequence of addresses is what the other sources write with commas.
+static void read_sequence(struct reading *reading, struct text file, const struct setting *setting,
+                          const struct yaml_node *node) {
+    struct buffer joined = {0};
+    bool scalars = setting->type == SETTING_LISTEN && node->sequence.count > 0;
+    for (size_t i = 0; scalars && i < node->sequence.count; i++) {
+        const struct yaml_node *item = node->sequence.items[i];
+        scalars = item->kind < YAML_SEQUENCE && item->kind != YAML_NULL;
+        if (i > 0)
+            buffer_append_byte(&joined, ',');
+        if (scalars)
+            buffer_append_text(&joined, item->scalar);
+    }
+    struct place place = place_of(file, node);
+    if (joined.failed)
+        reading->diagnostics->out_of_memory = true;
+    else if (scalars)
+        read_value(reading, FROM_FILE, setting, buffer_text(&joined), &place);
+    else
+        diagnostics_add(reading->diagnostics, file, node->line, node->column,
+                        "%s: %s is expected, not a list", setting->name,
+                        setting->type == SETTING_LISTEN ? "an address or a list of them"
+                                                        : "one value");
+    buffer_free(&joined);
+}
+
+static void read_pair(struct reading *reading, struct text file, const struct yaml_pair *pair) {
+    const struct setting *setting = find_setting(pair->key->scalar);
+    const struct yaml_node *node = pair->value;
+    struct place place = place_of(file, node);
+    if (!setting)
+        note_unknown_key(reading, file, pair->key);
+    else if (node->kind == YAML_SEQUENCE)
+        read_sequence(reading, file, setting, node);
+    else if (node->kind == YAML_MAPPING)
+        diagnostics_add(reading->diagnostics, file, node->line, node->column,
+                        "%s: one value is expected, not a mapping", setting->name);
+    else if (node->kind != YAML_NULL) // which is as if the key were not there
+        read_value(reading, FROM_FILE, setting, node->scalar, &place);
+}
+
+static void read_config_source(struct reading *reading, struct text file, struct text source) {
+    struct diagnostics *diagnostics = reading->diagnostics;
+    struct yaml_node *root;
+    struct yaml_problem problem;
+    if (!yaml_read(diagnostics->arena, source, &root, &problem))
+        diagnostics_add(diagnostics, file, problem.line, problem.column, "%s", problem.detail);
+    else if (root->kind == YAML_MAPPING)
+        for (size_t i = 0; i < root->mapping.count; i++)
+            read_pair(reading, file, &root->mapping.pairs[i]);
+    else if (root->kind != YAML_NULL)
+        diagnostics_add(diagnostics, file, root->line, root->column,
+                        "\"NAME: VALUE\" lines are expected, not %s", yaml_kind_name(root->kind));
+}
+
+// The file that --config or TRESTLE_CONFIG name must be there; trestle.yaml may.
+static void read_config(struct reading *reading, const char *named) {
+    struct diagnostics *diagnostics = reading->diagnostics;
+    const char *path = named ? named : default_config;
+    struct text file = arena_copy(diagnostics->arena, text_from_string(path));
+    struct buffer source = {0};
+    if (!file.data)
+        diagnostics->out_of_memory = true;
+    else if (read_file(path, CONFIG_SIZE_MAX, &source))
+        read_config_source(reading, file, buffer_text(&source));
+    else if (named || errno != ENOENT)
+        diagnostics_add(diagnostics, file, 0, 0, "it cannot be read: %s", strerror(errno));
+    buffer_free(&source);
+}
+
+// The value of a variable, or NULL where it is not set or empty, which counts as not set: that is
+// what compose files make of a variable that the host does not have.
+static const char *variable(char *const *environment, const char *name) {
+    size_t size = strlen(name);
+    for (; environment && *environment; environment++) {
+        if (strncmp(*environment, name, size) == 0 && (*environment)[size] == '=')
+            return (*environment)[size + 1] ? *environment + size + 1 : NULL;
+    }
+    return NULL;
+}
+
+// "MAX_BODY" to "max_body"; false where it is too long to be one or is not in capitals.
+static bool setting_name_of(struct text variable_name, char out[NAME_SIZE]) {
+    if (variable_name.size >= NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < variable_name.size; i++) {
+        char c = variable_name.data[i];
+        if (c >= 'a' && c <= 'z')
+            return false;
+        out[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    }
+    out[variable_name.size] = '\0';
+    return true;
+}
+
+static bool is_other_variable(struct text name) {
+    for (size_t i = 0; other_variables[i]; i++) {
+        if (text_is(name, other_variables[i]))
+            return true;
+    }
+    return false;
+}
+
+static void note_unknown_variable(struct reading *reading, struct text file, const char *name) {
+    struct suggestion suggestion = {.word = text_from_string(name)};
+    for (size_t i = 0; i < SETTINGS; i++)
+        suggest_offer(&suggestion, text_from_string(table[i].name));
+    char meant[NAME_SIZE] = "";
+    for (size_t i = 0; i < suggestion.best.size; i++) {
+        char c = suggestion.best.data[i];
+        meant[i] = c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+    }
+    if (*meant)
+        diagnostics_add(reading->diagnostics, file, 0, 0,
+                        "there is no such setting; perhaps %s%s is meant", variable_prefix, meant);
+    else
+        diagnostics_add(reading->diagnostics, file, 0, 0,
+                        "there is no such setting; \"trestle help serve\" lists them");
+}
+
+static void read_variable(struct reading *reading, const char *assignment) {
+    const char *equals = strchr(assignment, '=');
+    size_t prefix = strlen(variable_prefix);
+    if (!equals || strncmp(assignment, variable_prefix, prefix) != 0)
+        return;
+    struct place place = {text_of(assignment, (size_t)(equals - assignment)), 0, 0};
+    struct text name = text_from(place.file, prefix);
+    char lower[NAME_SIZE] = "";
+    const struct setting *setting = NULL;
+    if (setting_name_of(name, lower))
+        setting = find_setting(text_from_string(lower));
+    if (setting && equals[1])
+        read_value(reading, FROM_ENVIRONMENT, setting, text_from_string(equals + 1), &place);
+    else if (!setting && !is_other_variable(name))
+        note_unknown_variable(reading, place.file, lower);
+}
+
+static void read_flag(struct reading *reading, const struct setting_flag *flag) {
+    struct text name = arena_format(reading->diagnostics->arena, "--%s", flag->setting->name);
+    if (!name.data) {
+        reading->diagnostics->out_of_memory = true;
+        return;
+    }
+    for (char *c = strchr(name.data, '_'); c; c = strchr(c, '_'))
+        *c = '-';
+    struct place place = {name, 0, 0};
+    read_value(reading, FROM_FLAG, flag->setting, text_from_string(flag->value), &place);
+}
+
+static void read_admin_key_file(struct reading *reading, struct text path) {
+    struct diagnostics *diagnostics = reading->diagnostics;
+    struct buffer content = {0};
+    if (!read_file(path.data, CONFIG_SIZE_MAX, &content)) {
+        diagnostics_add(diagnostics, TEXT("admin_key_file"), 0, 0, "%s cannot be read: %s",
+                        path.data, strerror(errno));
+    } else {
+        struct text key = buffer_text(&content);
+        while (key.size && (key.data[key.size - 1] == '\n' || key.data[key.size - 1] == '\r'))
+            key.size--;
+        struct failure failure;
+        if (!setting_value_read(find_setting(TEXT("admin_key")), key, reading->settings, &failure))
+            diagnostics_add(diagnostics, TEXT("admin_key_file"), 0, 0,
+                            "the key in %s does not do: %s", path.data, failure.detail);
+        explicit_bzero(content.data, content.size);
+    }
+    buffer_free(&content);
+}
+
+// Of admin_key and admin_key_file the one from the stronger source counts.
+static void settle_admin_key(struct reading *reading, bool reads_secrets) {
+    struct settings *settings = reading->settings;
+    if (!settings->admin_key_file)
+        return;
+    enum origin key = reading->origins[find_setting(TEXT("admin_key")) - table];
+    enum origin file = reading->origins[find_setting(TEXT("admin_key_file")) - table];
+    if (settings->admin_key && key == file) {
+        diagnostics_add(reading->diagnostics, TEXT("admin_key_file"), 0, 0,
+                        "admin_key is set in the same place; keep one of the two");
+    } else if (settings->admin_key && key > file) {
+        settings->admin_key_file = NULL;
+    } else {
+        settings->admin_key = NULL;
+        if (reads_secrets)
+            read_admin_key_file(reading, text_from_string(settings->admin_key_file));
+    }
+}
+
+bool settings_read(const struct settings_sources *sources, struct settings *ret_settings,
+                   struct diagnostics *diagnostics) {
+    struct settings settings = {0};
+    struct reading reading = {.settings = &settings, .diagnostics = diagnostics};
+    const char *config = sources->config;
+    read_defaults(&reading);
+    read_config(&reading, config ? config : variable(sources->environment, "TRESTLE_CONFIG"));
+    for (char *const *item = sources->environment; item && *item; item++)
+        read_variable(&reading, *item);
+    for (size_t i = 0; i < sources->flag_count; i++)
+        read_flag(&reading, &sources->flags[i]);
+    settle_admin_key(&reading, sources->reads_secrets);
+    if (!diagnostics_clean(diagnostics)) {
+        settings_free(&settings);
+        return false;
+    }
+    *ret_settings = settings;
+    return true;
+}
+
+void settings_free(struct settings *settings) {
+    if (!settings)
+        return;
+    arena_free(&settings->arena);
+    *settings = (struct settings){0};
+}
