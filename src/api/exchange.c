@@ -1,0 +1,214 @@
+// The journey of a request, from its head to its answer. The table below is the whole of it; each
+// step is a function that says what comes next, and only reading the body and the store may wait.
+
+#include "api/exchange.h"
+
+#include "api/authenticate.h"
+#include "api/negotiate.h"
+#include "api/problem.h"
+#include "api/route.h"
+#include "base/clock.h"
+
+#include <stdarg.h>
+
+static enum step_result step_store(struct exchange *exchange);
+
+static enum step_result step_prepare(struct exchange *exchange) {
+    const struct handler *handler = exchange->handler;
+    if (handler->parameters && !negotiate_parameters(exchange, handler->parameters))
+        return STEP_FAIL;
+    return handler->prepare ? handler->prepare(exchange) : STEP_NEXT;
+}
+
+static enum step_result step_read_body(struct exchange *exchange) {
+    if (!exchange->handler->reads_body)
+        return STEP_NEXT;
+    if (!negotiate_content_type(exchange))
+        return STEP_FAIL;
+    // on_body resumes the exchange, maybe before http_read_body returns: the step is left first.
+    exchange->step++;
+    http_read_body(exchange->request);
+    return STEP_WAIT;
+}
+
+static enum step_result step_parse(struct exchange *exchange) {
+    if (!exchange->handler->reads_body)
+        return STEP_NEXT;
+    exchange->body = json_read(exchange->request->body, &exchange->failure);
+    return exchange->body ? STEP_NEXT : STEP_FAIL;
+}
+
+static enum step_result step_validate(struct exchange *exchange) {
+    return exchange->handler->validate ? exchange->handler->validate(exchange) : STEP_NEXT;
+}
+
+static enum step_result step_plan(struct exchange *exchange) {
+    exchange->job = (struct job){.calls = exchange->calls};
+    return exchange->handler->plan ? exchange->handler->plan(exchange) : STEP_NEXT;
+}
+
+static enum step_result step_settle(struct exchange *exchange) {
+    return exchange->handler->settle(exchange);
+}
+
+static enum step_result step_respond(struct exchange *exchange) {
+    const struct http_answer *answer = &exchange->answer;
+    return answer->body.failed || answer->fields.failed ? exchange_out_of_memory(exchange)
+                                                        : STEP_NEXT;
+}
+
+enum {
+    AT_IDENTIFY,
+    AT_ROUTE,
+    AT_AUTHENTICATE,
+    AT_NEGOTIATE,
+    AT_PREPARE,
+    AT_READ_BODY,
+    AT_PARSE,
+    AT_VALIDATE,
+    AT_PLAN,
+    AT_STORE,
+    AT_SETTLE,
+    AT_RESPOND,
+    AT_END
+};
+
+static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
+    [AT_IDENTIFY] = identify_request,    // its id, the query's parameters, the key it brings
+    [AT_ROUTE] = route_request,          // which handler
+    [AT_AUTHENTICATE] = authenticate,    // who asks, and may they
+    [AT_NEGOTIATE] = negotiate_accept,   // in which representation
+    [AT_PREPARE] = step_prepare,         // the path's key and the parameters
+    [AT_READ_BODY] = step_read_body,     // may wait
+    [AT_PARSE] = step_parse,             // the body as JSON
+    [AT_VALIDATE] = step_validate,       // the body as a record
+    [AT_PLAN] = step_plan,               // which statements
+    [AT_STORE] = step_store,             // may wait
+    [AT_SETTLE] = step_settle,           // what the outcome means; may go back to "plan"
+    [AT_RESPOND] = step_respond,         // nothing failed for want of memory
+};
+
+static void release(struct exchange *exchange) {
+    json_decref(exchange->body);
+    json_decref(exchange->merged);
+    catalogue_release(exchange->catalogue);
+}
+
+static void answer(struct exchange *exchange) {
+    struct http_request *request = exchange->request;
+    struct http_answer answer = exchange->answer;
+    http_answer_field(&answer, "X-Request-Id", exchange->request_id);
+    release(exchange);
+    http_answer(request, &answer); // the exchange is gone with the request
+}
+
+void exchange_abandon(struct exchange *exchange) {
+    exchange->answer.status = 400; // for the log; the client has gone
+    answer(exchange);
+}
+
+static void fail(struct exchange *exchange) {
+    buffer_clear(&exchange->answer.body);
+    buffer_clear(&exchange->answer.fields);
+    problem_write(&exchange->failure, &exchange->faults, exchange->request_id, &exchange->answer);
+    if (exchange->failure.code == FAILURE_METHOD_NOT_ALLOWED)
+        route_allow(exchange, &exchange->answer);
+    if (failure_status(exchange->failure.code) == 500)
+        log_error(exchange->service->options->log, "request %.*s: %s",
+                  TEXT_ARGS(exchange->request_id), exchange->failure.detail);
+    answer(exchange);
+}
+
+void exchange_resume(struct exchange *exchange) {
+    while (exchange->step < AT_END) {
+        enum step_result result = steps[exchange->step](exchange);
+        if (result == STEP_WAIT)
+            return;
+        if (result == STEP_FAIL) {
+            fail(exchange);
+            return;
+        }
+        exchange->step = result == STEP_REPEAT ? AT_PLAN : exchange->step + 1;
+    }
+    answer(exchange);
+}
+
+void exchange_start(struct service *service, struct http_request *request) {
+    struct exchange *exchange = arena_allocate_zero(&request->arena, 1, sizeof *exchange);
+    if (!exchange) {
+        struct failure failure;
+        struct http_answer answer = {0};
+        failure_out_of_memory(&failure);
+        exchange_explain(service, request, &failure, &answer);
+        http_answer(request, &answer);
+        return;
+    }
+    exchange->service = service;
+    exchange->request = request;
+    exchange->catalogue = catalogue_retain(service->catalogue);
+    exchange->faults.arena = &request->arena;
+    exchange->now = clock_now();
+    exchange->answer.status = 200;
+    request->owner = exchange;
+    exchange_resume(exchange);
+}
+
+static bool on_row(struct job *job, size_t call, const struct value *cells) {
+    struct exchange *exchange = job->owner;
+    return exchange->handler->on_row(exchange, call, cells);
+}
+
+static void on_restart(struct job *job) {
+    struct exchange *exchange = job->owner;
+    exchange->rows = 0;
+    buffer_clear(&exchange->answer.body);
+    buffer_clear(&exchange->answer.fields);
+    exchange->writer = json_writer_on(&exchange->answer.body);
+}
+
+static void on_done(struct job *job, const struct outcome *outcome) {
+    struct exchange *exchange = job->owner;
+    exchange->job_is_out = false;
+    exchange_resume(exchange);
+}
+
+static enum step_result step_store(struct exchange *exchange) {
+    struct job *job = &exchange->job;
+    if (job->call_count == 0)
+        return STEP_NEXT;
+    job->owner = exchange;
+    job->on_row = on_row;
+    job->on_restart = on_restart;
+    job->on_done = on_done;
+    job->deadline = clock_monotonic() + exchange->service->options->query_timeout;
+    on_restart(job);
+    exchange->round++;
+    if (!store_submit(exchange->service->session, job))
+        return exchange_fail(exchange, FAILURE_QUEUE_FULL,
+                             "too many requests wait for the database; try again");
+    exchange->job_is_out = true;
+    exchange->step++;
+    return STEP_WAIT;
+}
+
+enum step_result exchange_fail(struct exchange *exchange, enum failure_code code,
+                               const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    failure_set_list(&exchange->failure, code, format, arguments);
+    va_end(arguments);
+    return STEP_FAIL;
+}
+
+enum step_result exchange_out_of_memory(struct exchange *exchange) {
+    failure_out_of_memory(&exchange->failure);
+    return STEP_FAIL;
+}
+
+void exchange_explain(struct service *service, const struct http_request *request,
+                      const struct failure *failure, struct http_answer *answer) {
+    char made[REQUEST_ID_SIZE];
+    struct text id = request_id(service, request, made);
+    problem_write(failure, NULL, id, answer);
+    http_answer_field(answer, "X-Request-Id", id);
+}

@@ -1,0 +1,95 @@
+// An exchange is one request on its way to its answer. It lives in its request's arena, belongs to
+// one service (and so to one loop), and ends when it has answered.
+#pragma once
+
+#include "api/service.h"
+#include "http/http.h"
+#include "resource/catalogue.h"
+
+struct exchange;
+
+// What a step says.
+enum step_result {
+    STEP_NEXT,   // go on with the next one
+    STEP_WAIT,   // something will call exchange_resume
+    STEP_REPEAT, // back to the step "plan": the handler wants the store once more
+    STEP_FAIL,   // exchange->failure says why
+};
+
+// What serves one method of one route. Each function is one of the steps; those that are NULL have
+// nothing to do.
+struct handler {
+    enum action action;   // of a resource, for authorization; ACTIONS where it is none
+    bool reads_body;      // JSON of one of the accepted types
+    bool merge_patch;     // application/merge-patch+json is accepted too
+    const char *const *parameters; // the query parameters that it knows, NULL-terminated; NULL: it
+                                   // looks at them itself
+    enum step_result (*prepare)(struct exchange *exchange);  // the path's key, the parameters
+    enum step_result (*validate)(struct exchange *exchange); // what the body says
+    enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
+    bool (*on_row)(struct exchange *exchange, size_t call, const struct value *cells);
+    enum step_result (*settle)(struct exchange *exchange); // what the store's outcome means
+};
+
+enum { EXCHANGE_MAX_CALLS = 2 };
+
+struct exchange {
+    struct service *service;
+    struct http_request *request;
+    struct catalogue *catalogue; // a reference
+    size_t step;
+    struct text request_id;
+    char made_id[24]; // what it points to, when the client sent none
+
+    // What was asked for.
+    const struct handler *handler;
+    const struct plan *plan;  // the resource's; NULL for the program's own routes
+    struct text path_key;     // decoded; data NULL where the path has none
+    struct parameter *parameters;
+    size_t parameter_count;
+    struct text api_key;      // as presented; data NULL where there is none
+    int64_t now;              // the one instant of this request
+    struct value key;         // of the record
+    json_t *body;             // owned
+    json_t *merged;           // owned; what validate_update made
+    struct query query;       // of a list
+
+    // The store's part. While a job is out, rows may arrive on another thread, and nothing else
+    // touches these.
+    struct job job;
+    struct call calls[EXCHANGE_MAX_CALLS];
+    bool job_is_out;
+    unsigned round;       // how often the store was asked
+    unsigned stage;       // a handler's own: what it is at
+    struct value *values; // of the record that is written
+    struct value *stored; // of the record as it is
+    int64_t version;
+    size_t rows;          // that came, where the handler counts them
+    struct text first_cursor; // of a list: at the first row that came, and at the last one shown
+    struct text last_cursor;
+    size_t *row_ends;     // of a backward list: where each record ends in the body
+    int64_t total;        // of a count
+    struct json_writer writer; // on answer.body
+
+    struct http_answer answer;
+    struct failure failure;
+    struct faults faults;
+};
+
+// Starts a request on its journey. The handler's contract of http.h is kept from here on.
+void exchange_start(struct service *service, struct http_request *request);
+
+// Goes on after a wait.
+void exchange_resume(struct exchange *exchange);
+
+// Ends an exchange that waits for a body which will not come.
+void exchange_abandon(struct exchange *exchange);
+
+// For steps: sets the failure and gives STEP_FAIL.
+enum step_result exchange_fail(struct exchange *exchange, enum failure_code code,
+                               const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum step_result exchange_out_of_memory(struct exchange *exchange);
+
+// The answer to a request that never became an exchange, or an exchange's failure, as problem+json.
+void exchange_explain(struct service *service, const struct http_request *request,
+                      const struct failure *failure, struct http_answer *answer);

@@ -1,0 +1,23 @@
+// What a request says about itself: its id, its parameters, the types it sends and wants.
+#pragma once
+
+#include "api/exchange.h"
+
+// The step that reads the request's id (or makes one) and its query's parameters; api-key is taken
+// out of them.
+enum step_result identify_request(struct exchange *exchange);
+
+// The step that finds out whether JSON is acceptable (RFC 9110 section 12.5.1).
+enum step_result negotiate_accept(struct exchange *exchange);
+
+// The id that a request brings, or one made in `made`: 24 hexadecimal digits, half the service's
+// seed, then its count of requests.
+enum { REQUEST_ID_SIZE = 24 };
+struct text request_id(struct service *service, const struct http_request *request,
+                       char made[REQUEST_ID_SIZE]);
+
+// Whether every query parameter is one of `known`; sets the failure otherwise.
+bool negotiate_parameters(struct exchange *exchange, const char *const *known);
+
+// Whether the body's type is one that the handler reads; sets the failure otherwise.
+bool negotiate_content_type(struct exchange *exchange);

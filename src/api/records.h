@@ -1,0 +1,11 @@
+// The handlers of a resource's records.
+#pragma once
+
+#include "api/exchange.h"
+
+extern const struct handler records_list;
+extern const struct handler records_create;
+extern const struct handler records_read;
+extern const struct handler records_replace;
+extern const struct handler records_update;
+extern const struct handler records_delete;

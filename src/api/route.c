@@ -1,0 +1,164 @@
+#include "api/route.h"
+
+#include "api/health.h"
+#include "api/records.h"
+
+// What a path can be, and what serves each method there.
+typedef const struct handler *handlers_by_method[HTTP_METHOD_OTHER + 1];
+
+static const handlers_by_method collection_handlers = {
+    [HTTP_METHOD_GET] = &records_list,
+    [HTTP_METHOD_HEAD] = &records_list,
+    [HTTP_METHOD_POST] = &records_create,
+};
+
+static const handlers_by_method record_handlers = {
+    [HTTP_METHOD_GET] = &records_read,       [HTTP_METHOD_HEAD] = &records_read,
+    [HTTP_METHOD_PUT] = &records_replace,    [HTTP_METHOD_PATCH] = &records_update,
+    [HTTP_METHOD_DELETE] = &records_delete,
+};
+
+static const handlers_by_method live_handlers = {
+    [HTTP_METHOD_GET] = &health_live,
+    [HTTP_METHOD_HEAD] = &health_live,
+};
+
+static const handlers_by_method ready_handlers = {
+    [HTTP_METHOD_GET] = &health_ready,
+    [HTTP_METHOD_HEAD] = &health_ready,
+};
+
+// The program's own routes.
+static const struct {
+    struct text path;
+    const handlers_by_method *handlers;
+} own_routes[] = {
+    {TEXT_INIT("healthz"), &live_handlers},
+    {TEXT_INIT("readyz"), &ready_handlers},
+};
+
+static const struct {
+    const char *name;
+    enum http_method method;
+} method_names[] = {
+    {"DELETE", HTTP_METHOD_DELETE}, {"GET", HTTP_METHOD_GET},   {"HEAD", HTTP_METHOD_HEAD},
+    {"PATCH", HTTP_METHOD_PATCH},   {"POST", HTTP_METHOD_POST}, {"PUT", HTTP_METHOD_PUT},
+};
+
+static bool is_allowed(const struct exchange *exchange, const struct handler *handler) {
+    return handler &&
+           (handler->action == ACTIONS || exchange->plan->resource->actions[handler->action]);
+}
+
+static const handlers_by_method *own_route(struct text name) {
+    for (size_t i = 0; i < sizeof own_routes / sizeof own_routes[0]; i++) {
+        if (text_equal(name, own_routes[i].path))
+            return own_routes[i].handlers;
+    }
+    return NULL;
+}
+
+// Whether any method is served there: a path without one does not exist.
+static bool any_allowed(const struct exchange *exchange, const handlers_by_method *handlers) {
+    for (size_t i = 0; i <= HTTP_METHOD_OTHER; i++) {
+        if (is_allowed(exchange, (*handlers)[i]))
+            return true;
+    }
+    return false;
+}
+
+// Finds what serves the path and notes the plan and the path's key; NULL for an unknown path.
+static const handlers_by_method *find_path(struct exchange *exchange, struct text name,
+                                           struct text key, bool has_key) {
+    exchange->plan = catalogue_plan(exchange->catalogue, name);
+    if (!exchange->plan)
+        return has_key ? NULL : own_route(name);
+    const handlers_by_method *handlers = has_key ? &record_handlers : &collection_handlers;
+    exchange->path_key = key;
+    return any_allowed(exchange, handlers) ? handlers : NULL;
+}
+
+static bool decode_segment(struct exchange *exchange, struct text *segment) {
+    if (text_find(*segment, '%') < 0)
+        return true;
+    return http_percent_decode(&exchange->request->arena, *segment, false, segment) ||
+           (exchange_fail(exchange, FAILURE_INVALID_PATH,
+                          "percent-encoding in a path is %%HH, and gives UTF-8 without U+0000"),
+            false);
+}
+
+// Takes the path apart: a name, a key where there is one; a "/" at the end says nothing.
+static const handlers_by_method *read_path(struct exchange *exchange) {
+    struct text rest = text_from(exchange->request->path, 1);
+    struct text name = {"", 0};
+    struct text key = {"", 0};
+    text_split(&rest, '/', &name);
+    bool has_key = rest.size > 0;
+    if (has_key)
+        text_split(&rest, '/', &key);
+    if (!decode_segment(exchange, &name) || !decode_segment(exchange, &key))
+        return NULL;
+    if (rest.size > 0 || (has_key && key.size == 0))
+        return NULL;
+    return find_path(exchange, name, key, has_key);
+}
+
+static const handlers_by_method *handlers_of(struct exchange *exchange) {
+    return exchange->request->path.data[0] == '/' ? read_path(exchange) : NULL;
+}
+
+static void write_allow(const struct exchange *exchange, const handlers_by_method *handlers,
+                        struct http_answer *answer) {
+    buffer_append_string(&answer->fields, "Allow: OPTIONS");
+    for (size_t i = 0; i < sizeof method_names / sizeof method_names[0]; i++) {
+        if (is_allowed(exchange, (*handlers)[method_names[i].method]))
+            buffer_format(&answer->fields, ", %s", method_names[i].name);
+    }
+    buffer_append_string(&answer->fields, "\r\n");
+}
+
+void route_allow(struct exchange *exchange, struct http_answer *answer) {
+    const handlers_by_method *handlers = handlers_of(exchange);
+    if (handlers)
+        write_allow(exchange, handlers, answer);
+}
+
+static enum step_result settle_options(struct exchange *exchange) {
+    exchange->answer.status = 204;
+    route_allow(exchange, &exchange->answer);
+    return STEP_NEXT;
+}
+
+// OPTIONS tells nothing that the documentation does not, so it needs no key.
+static const struct handler options_handler = {.action = ACTIONS, .settle = settle_options};
+
+static enum step_result settle_server_options(struct exchange *exchange) {
+    exchange->answer.status = 204;
+    http_answer_field(&exchange->answer, "Allow",
+                      TEXT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+    return STEP_NEXT;
+}
+
+// "OPTIONS *" (RFC 9110 section 9.3.7).
+static const struct handler server_options_handler = {.action = ACTIONS,
+                                                      .settle = settle_server_options};
+
+enum step_result route_request(struct exchange *exchange) {
+    const struct http_request *request = exchange->request;
+    if (text_is(request->path, "*")) {
+        exchange->handler = &server_options_handler;
+        return STEP_NEXT;
+    }
+    const handlers_by_method *handlers = handlers_of(exchange);
+    if (!handlers && exchange->failure.code != FAILURE_NONE)
+        return STEP_FAIL;
+    if (!handlers)
+        return exchange_fail(exchange, FAILURE_NOT_FOUND, "nothing is served at this path");
+    exchange->handler = request->method == HTTP_METHOD_OPTIONS ? &options_handler
+                                                               : (*handlers)[request->method];
+    if (!is_allowed(exchange, exchange->handler))
+        return exchange_fail(exchange, FAILURE_METHOD_NOT_ALLOWED,
+                             "%.*s is not served at this path; the field Allow names what is",
+                             TEXT_ARGS(request->method_name));
+    return STEP_NEXT;
+}

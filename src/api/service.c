@@ -1,0 +1,106 @@
+#include "api/service.h"
+
+#include "api/access_log.h"
+#include "api/exchange.h"
+#include "base/random.h"
+
+#include <unistd.h>
+
+static void on_head(void *context, struct http_request *request) {
+    exchange_start(context, request);
+}
+
+static void on_body(void *context, struct http_request *request) {
+    exchange_resume(request->owner);
+}
+
+// Nobody will read the answer. What the store has under way is let finish (a write) or given up (a
+// read); a body that will not come ends the exchange at once.
+static void on_gone(void *context, struct http_request *request) {
+    struct exchange *exchange = request->owner;
+    struct service *service = context;
+    if (!exchange->job_is_out)
+        exchange_abandon(exchange);
+    else if (exchange->job.kind != JOB_WRITE)
+        store_cancel(service->session, &exchange->job);
+}
+
+static void explain(void *context, const struct http_request *request,
+                    const struct failure *failure, struct http_answer *answer) {
+    exchange_explain(context, request, failure, answer);
+}
+
+static void on_answered(void *context, const struct http_request *request, unsigned status,
+                        size_t body_size) {
+    const struct service *service = context;
+    if (service->options->log_access)
+        access_log_write(service->options->log, request, status, body_size);
+}
+
+static void on_detached(void *owner) {
+    struct service *service = owner;
+    catalogue_release(service->catalogue);
+    service->catalogue = NULL;
+    if (service->on_stopped)
+        service->on_stopped(service->owner);
+}
+
+static void on_server_stopped(void *owner) {
+    struct service *service = owner;
+    if (--service->server_count == 0)
+        store_detach(service->session, on_detached, service);
+}
+
+void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner) {
+    if (service->stopping)
+        return;
+    service->stopping = true;
+    service->on_stopped = on_stopped;
+    service->owner = owner;
+    for (size_t i = 0, count = service->server_count; i < count; i++)
+        http_server_stop(service->servers[i], service->options->shutdown_timeout,
+                         on_server_stopped, service);
+}
+
+// Starts a server a socket; closes those that it does not come to.
+static bool start_servers(struct service *service, const int *sockets, size_t count,
+                          struct failure *failure) {
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        if (!ok) {
+            close(sockets[i]);
+            continue;
+        }
+        ok = http_server_start(service->loop, sockets[i], &service->options->limits,
+                               &service->handler, service->options->log, &service->servers[i],
+                               failure);
+        service->server_count += ok;
+    }
+    return ok;
+}
+
+bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
+                   size_t socket_count, struct catalogue *catalogue,
+                   const struct service_options *options, struct failure *failure) {
+    *service = (struct service){.options = options, .loop = loop};
+    service->handler = (struct http_handler){.on_head = on_head,
+                                             .on_body = on_body,
+                                             .on_gone = on_gone,
+                                             .explain = explain,
+                                             .on_answered = on_answered,
+                                             .context = service};
+    bool ok = random_bytes(&service->request_seed, sizeof service->request_seed) ||
+              failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
+    if (!ok || !store_attach(options->store, loop, &service->session, failure)) {
+        for (size_t i = 0; i < socket_count; i++)
+            close(sockets[i]);
+        return false;
+    }
+    service->catalogue = catalogue_retain(catalogue);
+    if (start_servers(service, sockets, socket_count, failure))
+        return true;
+    service->server_count++; // so that the last of them, or this, detaches the session
+    service_stop(service, NULL, NULL);
+    on_server_stopped(service);
+    return false;
+}

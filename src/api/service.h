@@ -1,0 +1,46 @@
+// A service is a worker's whole API on one loop: its session with the store, its HTTP server, the
+// catalogue that it serves. It belongs to its loop's thread.
+#pragma once
+
+#include "api/secrets.h"
+#include "http/http.h"
+#include "resource/catalogue.h"
+
+// What all services of a process share; immutable, and outlives them.
+struct service_options {
+    struct store *store;
+    struct log *log;
+    struct secrets secrets;
+    struct http_limits limits;
+    unsigned query_timeout;    // milliseconds
+    unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
+    bool log_access;
+};
+
+enum { SERVICE_MAX_SOCKETS = 16 };
+
+struct service {
+    const struct service_options *options;
+    uv_loop_t *loop;
+    struct catalogue *catalogue; // a reference
+    struct store_session *session;
+    struct http_server *servers[SERVICE_MAX_SOCKETS]; // one a listening socket
+    size_t server_count;
+    struct http_handler handler;
+    uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them
+    uint64_t request_count;
+    bool stopping; // not ready; http_server_stop was called
+    void (*on_stopped)(void *owner);
+    void *owner;
+};
+
+// Starts serving what comes in at listening sockets, at most SERVICE_MAX_SOCKETS, which are the
+// service's from then on, also when it fails. Takes a reference of the catalogue. After a failure the
+// loop must be run until what was opened on it is closed.
+bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
+                   size_t socket_count, struct catalogue *catalogue,
+                   const struct service_options *options, struct failure *failure);
+
+// Ends in order: requests under way are answered, the session is detached, then on_stopped is
+// called, after which nothing of the service is left on the loop.
+void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner);
