@@ -1,5 +1,7 @@
 #include "base/json_writer.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -94,8 +96,11 @@ void json_write_integer(struct json_writer *writer, int64_t value) {
 }
 
 size_t json_format_real(double value, char out[32]) {
+    // What 15 digits can say, 15 digits say with zeros left out; but for subnormal numbers, which
+    // have fewer bits.
+    int fewest = fabs(value) < DBL_MIN ? 1 : DBL_DIG;
     int size = 0;
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = fewest; digits <= DBL_DECIMAL_DIG; digits++) {
         size = snprintf(out, 32, "%.*g", digits, value);
         if (strtod(out, NULL) == value)
             break;
