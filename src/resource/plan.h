@@ -37,11 +37,15 @@ bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
 // The page that a query asks for, with one row more than the limit where there is one, so that the
 // caller knows whether a next page is there. A backward page comes in reverse order. Positions are
 // served as a union of ranges, each a stretch of the order's index.
-bool plan_list(const struct plan *plan, const struct query *query, int64_t now,
-               struct arena *arena, struct call *ret_call);
+bool plan_list(const struct plan *plan, const struct query *query, int64_t now, struct arena *arena,
+               struct call *ret_call);
 
 // Whether that page can be served by the key or an index without looking at more rows than it gives
-// (so that it may run as a JOB_READ), judged by the definition alone.
+// (so that it may run as a JOB_READ), judged by the definition alone. It is, where nothing is
+// counted, the offset is at most QUERY_MAX_LIMIT, and either the filter gives values to the key or
+// to all of a unique group, or all of the filter gives values to the first columns of an index (the
+// key alone is one, too) whose next columns are the order, all in one direction. Equality is all
+// that counts: any other condition may have to look at every record to find one more.
 bool plan_list_is_short(const struct query *query);
 
 // How many records the query's filter lets through: one row, one VALUE_INTEGER.
@@ -49,6 +53,7 @@ bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
                 struct arena *arena, struct call *ret_call);
 
 // The record's values in the order of the resource's properties, from cells in plan->selection's
-// order; texts are copied into the arena. The version goes to `ret_version` (0 where there is none).
+// order; texts are copied into the arena. The version goes to `ret_version` (0 where there is
+// none).
 bool plan_values(const struct plan *plan, const struct value *cells, struct arena *arena,
                  struct value *values, int64_t *ret_version);

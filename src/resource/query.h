@@ -23,7 +23,8 @@ struct query {
     const struct resource *resource;
     const struct expression *filter; // NULL: all records
     struct sort_key *sort;           // total: its last key is the resource's key, which goes in the
-    size_t sort_count;               // direction of the one before it
+    size_t sort_count; // direction of the last one that was asked for. Properties that
+                       // the filter fixes are left out
     unsigned limit;
     uint64_t offset;
     bool has_offset;
@@ -35,8 +36,8 @@ struct query {
 };
 
 // Checks the parameters of a list. What does not fit is a fault whose pointer is the parameter's
-// name; the failure then has the first one's code: FAILURE_UNKNOWN_PARAMETER (the detail names those
-// that exist), FAILURE_INVALID_PARAMETER, FAILURE_INVALID_FILTER, FAILURE_INVALID_CURSOR.
+// name; the failure then has the first one's code: FAILURE_UNKNOWN_PARAMETER (the detail names
+// those that exist), FAILURE_INVALID_PARAMETER, FAILURE_INVALID_FILTER, FAILURE_INVALID_CURSOR.
 // `cursor_key` is the secret that cursors are authenticated with.
 bool query_read(const struct resource *resource, const struct parameter *parameters,
                 size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
@@ -45,6 +46,16 @@ bool query_read(const struct resource *resource, const struct parameter *paramet
 // `fields=` alone, for a single record: the selection that it asks for.
 bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
                        struct selection *ret_selection, struct failure *failure);
+
+// The property, where an expression is just `property = literal` (either way round); `ret_literal`
+// gets the literal, which may be null. NULL otherwise.
+const struct property *query_equality(const struct expression *expression,
+                                      struct value *ret_literal);
+
+// Whether a filter (may be NULL) lets through only records in which a property has one value,
+// because it says so; `ret_value` gets it.
+bool query_fixes(const struct expression *filter, const struct property *property,
+                 struct value *ret_value);
 
 // The opaque cursor (base64url, authenticated) of the page that starts behind a row, or, when
 // `backward`, of the one that ends before it. `cells` are that row's, in the query's selection.

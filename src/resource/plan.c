@@ -1,0 +1,579 @@
+#include "resource/plan.h"
+
+#include "base/table.h"
+
+#include <assert.h>
+
+static const struct text version_column = TEXT_INIT("_version");
+
+// Whether an update writes a property. A key never changes, and neither does what a digest is of:
+// the record would no longer be found under its own content.
+static bool is_changeable(const struct resource *resource, const struct property *property) {
+    return property != resource->key.property && property != resource->key.source;
+}
+
+// Whether a client or trestle gives the value of a new record, and not the database.
+static bool is_given(const struct resource *resource, const struct property *property) {
+    return resource->key.kind != KEY_INTEGER || property != resource->key.property;
+}
+
+static const struct property *selected(const struct selection *selection, size_t index) {
+    return selection->properties[index];
+}
+
+static bool select_all(struct arena *arena, const struct resource *resource,
+                       struct selection *ret_selection) {
+    size_t room = resource->property_count + 1;
+    struct selection all = {.properties =
+                                arena_allocate_zero(arena, room, sizeof(struct property *))};
+    if (!all.properties)
+        return false;
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (!resource->properties[i].write_only)
+            all.properties[all.count++] = &resource->properties[i];
+    all.shown = all.count;
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (resource->properties[i].write_only)
+            all.properties[all.count++] = &resource->properties[i];
+    if (resource->versioned)
+        all.properties[all.count++] = NULL;
+    *ret_selection = all;
+    return true;
+}
+
+// What the rows of a selection are read as; NULL when there is no memory.
+static struct column *selection_columns(struct arena *arena, const struct selection *selection) {
+    struct column *columns = arena_allocate_zero(arena, selection->count, sizeof *columns);
+    for (size_t i = 0; columns && i < selection->count; i++) {
+        const struct property *property = selected(selection, i);
+        columns[i].kind = property ? property->kind : VALUE_INTEGER;
+        columns[i].scale = property ? property->scale : 0;
+    }
+    return columns;
+}
+
+static void append_selection(struct sql *sql, const struct selection *selection) {
+    for (size_t i = 0; i < selection->count; i++) {
+        const struct property *property = selected(selection, i);
+        sql_text(sql, i ? ", " : "");
+        sql_name(sql, property ? property->name : version_column);
+    }
+}
+
+// The statement's text does not depend on values, so a parameter stands there as its column's kind.
+static void append_parameter(struct sql *sql, size_t *number, enum value_kind kind) {
+    sql->dialect->placeholder(sql, ++*number, kind);
+}
+
+static void append_key_condition(struct sql *sql, const struct resource *resource, size_t *number) {
+    sql_text(sql, " WHERE ");
+    sql_name(sql, resource->key.property->name);
+    sql_text(sql, " = ");
+    append_parameter(sql, number, resource->key.property->kind);
+}
+
+static bool finish_with_selection(struct sql *sql, const struct selection *selection,
+                                  struct statement *ret_statement) {
+    struct column *columns = selection_columns(sql->arena, selection);
+    if (!columns)
+        sql->failed = true;
+    return sql_finish(sql, columns, selection->count, ret_statement);
+}
+
+static bool make_read(struct arena *arena, struct plan *plan) {
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t number = 0;
+    sql_text(&sql, "SELECT ");
+    append_selection(&sql, &plan->selection);
+    sql_text(&sql, " FROM ");
+    sql_name(&sql, plan->resource->name);
+    append_key_condition(&sql, plan->resource, &number);
+    return finish_with_selection(&sql, &plan->selection, &plan->read);
+}
+
+static void append_given_columns(struct sql *sql, const struct resource *resource) {
+    size_t count = 0;
+    sql_text(sql, " (");
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!is_given(resource, property))
+            continue;
+        sql_text(sql, count++ ? ", " : "");
+        sql_name(sql, property->name);
+    }
+    sql_text(sql, ") VALUES (");
+    size_t number = 0;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!is_given(resource, property))
+            continue;
+        sql_text(sql, number ? ", " : "");
+        append_parameter(sql, &number, property->kind);
+    }
+    sql_text(sql, ")");
+}
+
+static bool make_create(struct arena *arena, struct plan *plan) {
+    const struct resource *resource = plan->resource;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    sql_text(&sql, "INSERT INTO ");
+    sql_name(&sql, resource->name);
+    // A record of nothing but its number has no column to list.
+    if (resource->key.kind == KEY_INTEGER && resource->property_count == 1)
+        sql_text(&sql, " DEFAULT VALUES");
+    else
+        append_given_columns(&sql, resource);
+    if (resource->key.kind == KEY_SHA256) {
+        sql_text(&sql, " ON CONFLICT (");
+        sql_name(&sql, resource->key.property->name);
+        sql_text(&sql, ") DO NOTHING");
+    }
+    sql_text(&sql, " RETURNING ");
+    append_selection(&sql, &plan->selection);
+    return finish_with_selection(&sql, &plan->selection, &plan->create);
+}
+
+static bool make_update(struct arena *arena, struct plan *plan) {
+    const struct resource *resource = plan->resource;
+    if (!resource->versioned)
+        return true;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t number = 0;
+    sql_text(&sql, "UPDATE ");
+    sql_name(&sql, resource->name);
+    sql_text(&sql, " SET ");
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!is_changeable(resource, property))
+            continue;
+        sql_name(&sql, property->name);
+        sql_text(&sql, " = ");
+        append_parameter(&sql, &number, property->kind);
+        sql_text(&sql, ", ");
+    }
+    sql_name(&sql, version_column);
+    sql_text(&sql, " = ");
+    sql_name(&sql, version_column);
+    sql_text(&sql, " + 1");
+    append_key_condition(&sql, resource, &number);
+    sql_text(&sql, " AND ");
+    sql_name(&sql, version_column);
+    sql_text(&sql, " = ");
+    append_parameter(&sql, &number, VALUE_INTEGER);
+    sql_text(&sql, " RETURNING ");
+    append_selection(&sql, &plan->selection);
+    return finish_with_selection(&sql, &plan->selection, &plan->update);
+}
+
+static bool make_remove(struct arena *arena, struct plan *plan) {
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t number = 0;
+    sql_text(&sql, "DELETE FROM ");
+    sql_name(&sql, plan->resource->name);
+    append_key_condition(&sql, plan->resource, &number);
+    return sql_finish(&sql, NULL, 0, &plan->remove);
+}
+
+bool plan_make(struct arena *arena, const struct dialect *dialect, const struct resource *resource,
+               struct plan *ret_plan) {
+    struct plan plan = {.dialect = dialect, .resource = resource};
+    bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
+                make_create(arena, &plan) && make_update(arena, &plan) && make_remove(arena, &plan);
+    if (made)
+        *ret_plan = plan;
+    return made;
+}
+
+static struct call call_of(const struct statement *statement, const struct value *parameters,
+                           size_t count) {
+    return (struct call){.statement = statement,
+                         .parameters = parameters,
+                         .parameter_count = count,
+                         .expect = EXPECT_ANY};
+}
+
+static bool call_with_key(const struct statement *statement, struct value key, struct arena *arena,
+                          struct call *ret_call) {
+    struct value *parameters = arena_allocate(arena, sizeof *parameters);
+    if (!parameters)
+        return false;
+    parameters[0] = key;
+    *ret_call = call_of(statement, parameters, 1);
+    return true;
+}
+
+bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
+               struct call *ret_call) {
+    return call_with_key(&plan->read, key, arena, ret_call);
+}
+
+bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
+                 struct call *ret_call) {
+    return call_with_key(&plan->remove, key, arena, ret_call);
+}
+
+bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
+                 struct call *ret_call) {
+    const struct resource *resource = plan->resource;
+    struct value *parameters =
+        arena_allocate_zero(arena, resource->property_count, sizeof *parameters);
+    if (!parameters)
+        return false;
+    size_t count = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (is_given(resource, &resource->properties[i]))
+            parameters[count++] = values[i];
+    *ret_call = call_of(&plan->create, parameters, count);
+    return true;
+}
+
+bool plan_update(const struct plan *plan, struct value key, int64_t version,
+                 const struct value *values, struct arena *arena, struct call *ret_call) {
+    const struct resource *resource = plan->resource;
+    assert(resource->versioned);
+    struct value *parameters =
+        arena_allocate_zero(arena, resource->property_count + 2, sizeof *parameters);
+    if (!parameters)
+        return false;
+    size_t count = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (is_changeable(resource, &resource->properties[i]))
+            parameters[count++] = values[i];
+    parameters[count++] = key;
+    parameters[count++] = value_integer(version);
+    *ret_call = call_of(&plan->update, parameters, count);
+    return true;
+}
+
+bool plan_values(const struct plan *plan, const struct value *cells, struct arena *arena,
+                 struct value *values, int64_t *ret_version) {
+    int64_t version = 0;
+    for (size_t i = 0; i < plan->selection.count; i++) {
+        const struct property *property = selected(&plan->selection, i);
+        if (!property)
+            version = cells[i].integer;
+        else if (!value_copy(arena, cells[i], &values[property->index]))
+            return false;
+    }
+    *ret_version = version;
+    return true;
+}
+
+// ---- Lists ----
+
+enum { MAX_KEYS = QUERY_MAX_SORT_KEYS + 1 };
+
+// How a column of a range stands to the position.
+enum relation { RELATION_GREATER, RELATION_LESS, RELATION_NOT_NULL, RELATION_NULL };
+
+static const char *const relations[] = {
+    [RELATION_GREATER] = " > ",
+    [RELATION_LESS] = " < ",
+    [RELATION_NOT_NULL] = " IS NOT NULL",
+    [RELATION_NULL] = " IS NULL",
+};
+
+// A stretch of the order: the keys before `key` are equal to the position's, and `key` is beyond.
+struct range {
+    size_t key;
+    enum relation relation;
+};
+
+// A list's SQL in the making. What a range needs more than once is bound once: parameters are
+// numbered, and the filter's text is kept to be repeated.
+struct list {
+    struct sql sql;
+    const struct query *query;
+    int64_t now;
+    struct text filter;         // its SQL, once it was written
+    size_t positions[MAX_KEYS]; // the numbers of the position's parameters; 0: not bound yet
+    size_t limit;               // the number of the limit's parameter
+    struct range ranges[2 * MAX_KEYS];
+    size_t range_count;
+};
+
+static bool key_is_descending(const struct query *query, size_t key) {
+    return query->sort[key].descending != query->backward;
+}
+
+// Only the resource's key has a NOT NULL in its table. What the definition requires may be missing
+// in records that are older than the rule, and they must not be lost between two pages.
+static bool key_has_nulls(const struct query *query, size_t key) {
+    return query->sort[key].property != query->resource->key.property;
+}
+
+static void add_range(struct list *list, size_t key, enum relation relation) {
+    list->ranges[list->range_count++] = (struct range){key, relation};
+}
+
+// The stretches beyond the position, in their order. Nulls are the smallest of all, and no
+// comparison of SQL's finds them, so they are a stretch of their own.
+static void find_ranges(struct list *list) {
+    const struct query *query = list->query;
+    for (size_t key = query->sort_count; key-- > 0;) {
+        bool at_null = value_is_null(query->after[key]);
+        if (!key_is_descending(query, key)) {
+            add_range(list, key, at_null ? RELATION_NOT_NULL : RELATION_GREATER);
+        } else if (!at_null) {
+            add_range(list, key, RELATION_LESS);
+            if (key_has_nulls(query, key))
+                add_range(list, key, RELATION_NULL);
+        }
+    }
+}
+
+static void append_bound(struct list *list, size_t *number, struct value value) {
+    if (*number == 0) {
+        sql_value(&list->sql, value);
+        *number = list->sql.parameter_count;
+    } else {
+        list->sql.dialect->placeholder(&list->sql, *number, value.kind);
+    }
+}
+
+static void append_filter(struct list *list) {
+    struct sql *sql = &list->sql;
+    if (list->filter.data) {
+        sql_text(sql, list->filter.data);
+        return;
+    }
+    size_t start = sql->text.size;
+    sql_text(sql, "(");
+    sql_expression(sql, list->query->filter, list->now);
+    sql_text(sql, ")");
+    if (sql->text.failed)
+        return;
+    // A copy, because the buffer moves while it grows.
+    list->filter = arena_copy(sql->arena, text_from(buffer_text(&sql->text), start));
+    if (!list->filter.data)
+        sql->failed = true;
+}
+
+static void append_equal(struct list *list, size_t key) {
+    sql_name(&list->sql, list->query->sort[key].property->name);
+    if (value_is_null(list->query->after[key])) {
+        sql_text(&list->sql, " IS NULL");
+    } else {
+        sql_text(&list->sql, " = ");
+        append_bound(list, &list->positions[key], list->query->after[key]);
+    }
+}
+
+static void append_range_conditions(struct list *list, const struct range *range) {
+    for (size_t key = 0; key < range->key; key++) {
+        append_equal(list, key);
+        sql_text(&list->sql, " AND ");
+    }
+    sql_name(&list->sql, list->query->sort[range->key].property->name);
+    sql_text(&list->sql, relations[range->relation]);
+    if (range->relation == RELATION_GREATER || range->relation == RELATION_LESS)
+        append_bound(list, &list->positions[range->key], list->query->after[range->key]);
+}
+
+static void append_conditions(struct list *list, const struct range *range) {
+    const char *word = " WHERE ";
+    if (list->query->filter) {
+        sql_text(&list->sql, word);
+        append_filter(list);
+        word = " AND ";
+    }
+    if (range) {
+        sql_text(&list->sql, word);
+        append_range_conditions(list, range);
+    }
+}
+
+// The order by the keys from `first` on. The resource's key has no nulls, so nothing is said about
+// where they go, and the index of the key itself fits on every database.
+static void append_order(struct list *list, size_t first) {
+    struct sql *sql = &list->sql;
+    for (size_t key = first; key < list->query->sort_count; key++) {
+        bool descending = key_is_descending(list->query, key);
+        sql_text(sql, key == first ? " ORDER BY " : ", ");
+        sql_name(sql, list->query->sort[key].property->name);
+        if (!key_has_nulls(list->query, key))
+            sql_text(sql, descending ? " DESC" : " ASC");
+        else
+            buffer_append_text(&sql->text, descending ? sql->dialect->order_descending
+                                                      : sql->dialect->order_ascending);
+    }
+}
+
+static void append_limit(struct list *list) {
+    sql_text(&list->sql, " LIMIT ");
+    append_bound(list, &list->limit, value_integer((int64_t)list->query->limit + 1));
+}
+
+static void append_select(struct list *list, const struct range *range) {
+    struct sql *sql = &list->sql;
+    sql_text(sql, "SELECT ");
+    append_selection(sql, &list->query->selection);
+    sql_text(sql, " FROM ");
+    sql_name(sql, list->query->resource->name);
+    append_conditions(list, range);
+    // Keys that are the same all over the range need no sorting.
+    size_t first = 0;
+    if (range)
+        first = range->relation == RELATION_NULL ? range->key + 1 : range->key;
+    append_order(list, first);
+    append_limit(list);
+}
+
+// Each range is a stretch of the order's index, and ends by itself when the page is full; the limit
+// outside keeps those behind it from being looked at. SQLite gives the rows of a union's parts one
+// part after the other. PostgreSQL promises no such thing, so there the order is said once more: it
+// merges the parts, which are sorted already, and looks at one row of each in advance.
+static void append_union(struct list *list) {
+    struct sql *sql = &list->sql;
+    for (size_t i = 0; i < list->range_count; i++) {
+        sql_text(sql, i ? " UNION ALL SELECT * FROM (" : "SELECT * FROM (");
+        append_select(list, &list->ranges[i]);
+        sql_text(sql, ") AS part");
+    }
+    if (sql->dialect->store == STORE_POSTGRES)
+        append_order(list, 0);
+    append_limit(list);
+}
+
+static void append_page(struct list *list) {
+    if (list->query->after)
+        find_ranges(list);
+    if (list->range_count > 1)
+        append_union(list);
+    else
+        append_select(list, list->range_count ? &list->ranges[0] : NULL);
+    if (list->query->offset > 0) {
+        sql_text(&list->sql, " OFFSET ");
+        sql_value(&list->sql, value_integer((int64_t)list->query->offset));
+    }
+}
+
+// A statement that lives in the arena, and the call with the values that were bound on the way.
+static bool finish_call(struct sql *sql, const struct column *columns, size_t column_count,
+                        struct call *ret_call) {
+    struct statement *statement = arena_allocate(sql->arena, sizeof *statement);
+    if (!statement)
+        sql->failed = true;
+    struct statement finished;
+    if (!sql_finish(sql, columns, column_count, &finished))
+        return false;
+    *statement = finished;
+    *ret_call = call_of(statement, sql->parameters, sql->parameter_count);
+    return true;
+}
+
+bool plan_list(const struct plan *plan, const struct query *query, int64_t now, struct arena *arena,
+               struct call *ret_call) {
+    struct list list = {.sql = sql_begin(plan->dialect, arena), .query = query, .now = now};
+    append_page(&list);
+    struct column *columns = selection_columns(arena, &query->selection);
+    if (!columns)
+        list.sql.failed = true;
+    return finish_call(&list.sql, columns, query->selection.count, ret_call);
+}
+
+bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
+                struct arena *arena, struct call *ret_call) {
+    static const struct column column = {.kind = VALUE_INTEGER};
+    struct list list = {.sql = sql_begin(plan->dialect, arena), .query = query, .now = now};
+    sql_text(&list.sql, "SELECT count(*) FROM ");
+    sql_name(&list.sql, query->resource->name);
+    append_conditions(&list, NULL);
+    return finish_call(&list.sql, &column, 1, ret_call);
+}
+
+// ---- How long a list takes ----
+
+// Skips this far without an index of positions: an offset costs as much as the rows it skips.
+enum { SHORT_OFFSET = QUERY_MAX_LIMIT };
+
+// Whether all that the filter says is that some properties have given values.
+static bool filter_is_fixed(const struct expression *filter) {
+    struct value literal;
+    if (!filter)
+        return true;
+    if (filter->kind != EXPRESSION_AND)
+        return query_equality(filter, &literal) != NULL;
+    for (size_t i = 0; i < filter->operand_count; i++)
+        if (!filter_is_fixed(filter->operands[i]))
+            return false;
+    return true;
+}
+
+// Whether no two records can pass the filter: it gives a value to the key, or to all of a group
+// that is unique. (Nulls are not the same as each other there.)
+static bool filter_finds_one(const struct query *query) {
+    const struct resource *resource = query->resource;
+    struct value value;
+    if (query_fixes(query->filter, resource->key.property, &value))
+        return true;
+    for (size_t i = 0; i < resource->unique_count; i++) {
+        const struct column_group *group = &resource->unique[i];
+        size_t fixed = 0;
+        while (fixed < group->property_count &&
+               query_fixes(query->filter, group->properties[fixed], &value) &&
+               !value_is_null(value))
+            fixed++;
+        if (fixed == group->property_count)
+            return true;
+    }
+    return false;
+}
+
+// The columns of an index: those of its group, then the resource's key.
+static const struct property *index_column(const struct query *query,
+                                           const struct column_group *group, size_t column) {
+    if (column < group->property_count)
+        return group->properties[column];
+    return column == group->property_count ? query->resource->key.property : NULL;
+}
+
+// Whether the page is one stretch of an index: its first columns are those that the filter fixes,
+// all of them, and the next ones are the order, in one direction.
+static bool index_serves(const struct query *query, const struct column_group *group) {
+    const struct resource *resource = query->resource;
+    struct value value;
+    size_t fixed = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        fixed += query_fixes(query->filter, &resource->properties[i], &value);
+    size_t column = 0;
+    while (column < group->property_count &&
+           query_fixes(query->filter, group->properties[column], &value))
+        column++;
+    if (column < fixed)
+        return false;
+    for (size_t key = 0; key < query->sort_count; key++, column++)
+        if (index_column(query, group, column) != query->sort[key].property ||
+            query->sort[key].descending != query->sort[0].descending)
+            return false;
+    return true;
+}
+
+// A unique index has no key behind its columns on every database, so that it breaks ties only where
+// there are none: among records that lack nothing.
+static bool unique_serves(const struct query *query, const struct column_group *group) {
+    for (size_t i = 0; i < group->property_count; i++)
+        if (!group->properties[i]->required)
+            return false;
+    return index_serves(query, group);
+}
+
+bool plan_list_is_short(const struct query *query) {
+    static const struct column_group key_alone = {0};
+    const struct resource *resource = query->resource;
+    if (query->count || query->offset > SHORT_OFFSET)
+        return false;
+    if (filter_finds_one(query))
+        return true;
+    if (!filter_is_fixed(query->filter))
+        return false;
+    if (index_serves(query, &key_alone))
+        return true;
+    for (size_t i = 0; i < resource->index_count; i++)
+        if (index_serves(query, &resource->indexes[i]))
+            return true;
+    for (size_t i = 0; i < resource->unique_count; i++)
+        if (unique_serves(query, &resource->unique[i]))
+            return true;
+    return false;
+}

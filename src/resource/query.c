@@ -1,0 +1,602 @@
+#include "resource/query.h"
+
+#include "base/buffer.h"
+#include "base/suggest.h"
+#include "resource/cursor.h"
+
+#include <stdlib.h>
+
+// A query while its parameters are read.
+struct reading {
+    struct query query;
+    struct text cursor_key;
+    struct arena *arena;
+    struct faults *faults;
+    struct failure *failure;
+    bool failed; // the failure is set; with FAILURE_OUT_OF_MEMORY there is no use in going on
+    const struct parameter *cursor; // NULL: none was given
+    struct text *arguments;         // what the filter consists of, as sent: "name=value"
+    size_t argument_count;
+    bool *asked;                       // by property: whether it is to be shown; NULL: all are
+    bool descending;                   // the last sort key that was asked for is
+    const struct parameter *parameter; // the one that is read
+    const struct parameter *told;      // the one whose fault has named what exists already
+    bool told_parameters;              // a fault has named the parameters that exist
+};
+
+static void run_out_of_memory(struct reading *reading) {
+    reading->failed = true;
+    failure_out_of_memory(reading->failure);
+}
+
+// Whether there is no use in looking at what comes next.
+static bool is_hopeless(const struct reading *reading) {
+    return reading->faults->count == FAULTS_MAX ||
+           (reading->failed && reading->failure->code == FAILURE_OUT_OF_MEMORY);
+}
+
+// Notes what is wrong with the parameter. The first of all faults is the failure, too.
+static void refuse_text(struct reading *reading, enum failure_code code, struct text detail) {
+    if (!detail.data || code == FAILURE_OUT_OF_MEMORY) {
+        run_out_of_memory(reading);
+        return;
+    }
+    faults_add(reading->faults, reading->parameter->name, "%.*s", TEXT_ARGS(detail));
+    if (!reading->failed)
+        failure_set(reading->failure, code, "%.*s", TEXT_ARGS(detail));
+    reading->failed = true;
+}
+
+#define refuse(reading, code, ...)                                                                 \
+    refuse_text(reading, code, arena_format((reading)->arena, __VA_ARGS__))
+
+// ---- Which properties a list can be asked about ----
+
+// What is never shown cannot be found out by asking either, and objects and arrays have no order.
+static bool is_comparable(const struct property *property) {
+    return !property->write_only && property->kind != VALUE_JSON;
+}
+
+static bool is_shown(const struct property *property) {
+    return !property->write_only;
+}
+
+static void append_listed(struct buffer *list, struct text name) {
+    buffer_append_string(list, list->size ? ", " : "");
+    buffer_append_text(list, name);
+}
+
+static struct text finish_list(struct reading *reading, struct buffer *list) {
+    struct text text = {NULL, 0};
+    if (!list->failed)
+        text = arena_copy(reading->arena, buffer_text(list));
+    buffer_free(list);
+    return text;
+}
+
+// The names of the properties that qualify: "a, b, c".
+static struct text list_properties(struct reading *reading,
+                                   bool (*qualifies)(const struct property *)) {
+    const struct resource *resource = reading->query.resource;
+    struct buffer list = {0};
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (qualifies(&resource->properties[i]))
+            append_listed(&list, resource->properties[i].name);
+    return finish_list(reading, &list);
+}
+
+// Refuses a name in a list like sort's. The first such fault of a parameter says what exists.
+static void refuse_name(struct reading *reading, const struct property *property, struct text name,
+                        bool (*qualifies)(const struct property *)) {
+    struct text word = reading->parameter->name;
+    const char *reason = property && !property->write_only ? "has no order" : "is no property here";
+    if (reading->told == reading->parameter) {
+        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s", TEXT_ARGS(word),
+               TEXT_ARGS(name), reason);
+        return;
+    }
+    struct text known = list_properties(reading, qualifies);
+    if (known.data)
+        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s; it takes %.*s",
+               TEXT_ARGS(word), TEXT_ARGS(name), reason, TEXT_ARGS(known));
+    else
+        run_out_of_memory(reading);
+    reading->told = reading->parameter;
+}
+
+// The property of a name in a list like sort's, or NULL and a fault.
+static const struct property *find_property(struct reading *reading, struct text name,
+                                            bool (*qualifies)(const struct property *)) {
+    const struct property *property = resource_property(reading->query.resource, name);
+    if (property && qualifies(property))
+        return property;
+    refuse_name(reading, property, name, qualifies);
+    return NULL;
+}
+
+// ---- Filters ----
+
+static void add_argument(struct reading *reading) {
+    const struct parameter *parameter = reading->parameter;
+    struct text *argument =
+        arena_grow(reading->arena, &reading->arguments, reading->argument_count, sizeof *argument);
+    if (!argument) {
+        run_out_of_memory(reading);
+        return;
+    }
+    *argument = arena_format(reading->arena, "%.*s=%.*s", TEXT_ARGS(parameter->name),
+                             TEXT_ARGS(parameter->value));
+    if (argument->data)
+        reading->argument_count++;
+    else
+        run_out_of_memory(reading);
+}
+
+static void add_filter(struct reading *reading, const struct expression *filter) {
+    const struct expression *both =
+        filter ? expression_and(reading->arena, reading->query.filter, filter) : NULL;
+    if (!both) {
+        run_out_of_memory(reading);
+        return;
+    }
+    reading->query.filter = both;
+    add_argument(reading);
+}
+
+static void read_filter(struct reading *reading, struct text source) {
+    struct failure failure;
+    const struct expression *filter =
+        expression_parse(reading->arena, reading->query.resource, EXPRESSION_FOR_QUERY, NULL,
+                         source, &failure, NULL);
+    if (filter)
+        add_filter(reading, filter);
+    else
+        refuse(reading, failure.code, "filter: %s", failure.detail);
+}
+
+static void read_named_filter(struct reading *reading, const struct named_filter *filter) {
+    struct text value = reading->parameter->value;
+    struct buffer known = {0};
+    for (size_t i = 0; i < filter->value_count; i++) {
+        if (text_equal(filter->values[i].name, value)) {
+            buffer_free(&known);
+            add_filter(reading, filter->values[i].expression);
+            return;
+        }
+        append_listed(&known, filter->values[i].name);
+    }
+    struct text list = finish_list(reading, &known);
+    if (list.data)
+        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s must be one of: %.*s",
+               TEXT_ARGS(filter->name), TEXT_ARGS(list));
+    else
+        run_out_of_memory(reading);
+}
+
+static void read_property(struct reading *reading, const struct property *property) {
+    struct value value;
+    struct failure failure;
+    if (validate_parameter(property, reading->parameter->value, reading->arena, &value, &failure))
+        add_filter(reading, expression_equal(reading->arena, property, value));
+    else
+        refuse(reading,
+               failure.code == FAILURE_OUT_OF_MEMORY ? failure.code : FAILURE_INVALID_PARAMETER,
+               "%.*s %s", TEXT_ARGS(property->name), failure.detail);
+}
+
+const struct property *query_equality(const struct expression *expression,
+                                      struct value *ret_literal) {
+    if (expression->kind != EXPRESSION_COMPARE || expression->comparison != COMPARISON_EQUAL)
+        return NULL;
+    const struct expression *property = expression->operands[0];
+    const struct expression *literal = expression->operands[1];
+    if (property->kind == EXPRESSION_LITERAL) {
+        property = expression->operands[1];
+        literal = expression->operands[0];
+    }
+    if (property->kind != EXPRESSION_PROPERTY || literal->kind != EXPRESSION_LITERAL)
+        return NULL;
+    *ret_literal = literal->literal;
+    return property->property;
+}
+
+bool query_fixes(const struct expression *filter, const struct property *property,
+                 struct value *ret_value) {
+    if (!filter)
+        return false;
+    if (filter->kind != EXPRESSION_AND) {
+        struct value literal;
+        if (query_equality(filter, &literal) != property)
+            return false;
+        *ret_value = literal;
+        return true;
+    }
+    for (size_t i = 0; i < filter->operand_count; i++)
+        if (query_fixes(filter->operands[i], property, ret_value))
+            return true;
+    return false;
+}
+
+// ---- Order ----
+
+// The most bytes that a string has by its definition.
+static uint64_t string_bound(const struct property *property) {
+    const struct schema *schema = &property->schema;
+    uint64_t bound = 0;
+    if (property->kind != VALUE_TEXT)
+        return 0;
+    if (schema->enumeration || schema->constant) {
+        for (size_t i = 0; i < json_array_size(schema->enumeration); i++) {
+            size_t size = json_string_length(json_array_get(schema->enumeration, i));
+            bound = size > bound ? size : bound;
+        }
+        size_t size = json_string_length(schema->constant);
+        return size > bound ? size : bound;
+    }
+    if (schema->max_length < 0 || schema->max_length > CURSOR_MAX_STRINGS)
+        return UINT32_MAX;
+    // URIs and e-mail addresses are ASCII; any other character may have four bytes.
+    bool ascii = schema->format == FORMAT_URI || schema->format == FORMAT_EMAIL;
+    return (uint64_t)schema->max_length * (ascii ? 1 : 4);
+}
+
+static bool is_in_sort(const struct query *query, const struct property *property) {
+    for (size_t i = 0; i < query->sort_count; i++)
+        if (query->sort[i].property == property)
+            return true;
+    return false;
+}
+
+// False where there is no use in reading the next one.
+static bool read_sort_key(struct reading *reading, struct text name) {
+    struct query *query = &reading->query;
+    if (query->sort_count == QUERY_MAX_SORT_KEYS) {
+        refuse(reading, FAILURE_INVALID_PARAMETER, "sort: at most %d properties can be named",
+               QUERY_MAX_SORT_KEYS);
+        return false;
+    }
+    bool descending = text_starts_with(name, TEXT("-"));
+    name = descending ? text_from(name, 1) : name;
+    const struct property *property = find_property(reading, name, is_comparable);
+    if (property && is_in_sort(query, property)) {
+        refuse(reading, FAILURE_INVALID_PARAMETER, "sort: '%.*s' is named twice", TEXT_ARGS(name));
+    } else if (property) {
+        query->sort[query->sort_count++] = (struct sort_key){property, descending};
+        reading->descending = descending;
+    }
+    return !is_hopeless(reading);
+}
+
+// A cursor carries the values of the sort keys, and must fit into a request line.
+static void check_sort_size(struct reading *reading) {
+    const struct query *query = &reading->query;
+    uint64_t bound = 0;
+    const struct property *longest = NULL;
+    for (size_t i = 0; i < query->sort_count; i++) {
+        const struct property *property = query->sort[i].property;
+        if (property == query->resource->key.property)
+            continue;
+        bound += string_bound(property);
+        if (!longest || string_bound(property) > string_bound(longest))
+            longest = property;
+    }
+    if (bound > CURSOR_MAX_STRINGS)
+        refuse(reading, FAILURE_INVALID_PARAMETER,
+               "sort: '%.*s' is too long; the strings of an order may have %d bytes together, by "
+               "their maxLength and 4 bytes a character",
+               TEXT_ARGS(longest->name), CURSOR_MAX_STRINGS);
+}
+
+static void read_sort(struct reading *reading, struct text value) {
+    struct text rest = value;
+    struct text name;
+    while (text_split(&rest, ',', &name) && read_sort_key(reading, text_trim(name)))
+        continue;
+    check_sort_size(reading);
+}
+
+// The order must be total, so that a position has but one place in it. What comes behind the key is
+// never looked at, and what the filter fixes is the same in all records.
+static void complete_sort(struct reading *reading) {
+    struct query *query = &reading->query;
+    const struct property *key = query->resource->key.property;
+    struct value value;
+    size_t count = 0;
+    bool descending = reading->descending;
+    for (size_t i = 0; i < query->sort_count; i++) {
+        if (query->sort[i].property == key) {
+            descending = query->sort[i].descending;
+            break;
+        }
+        if (!query_fixes(query->filter, query->sort[i].property, &value))
+            query->sort[count++] = query->sort[i];
+    }
+    query->sort[count++] = (struct sort_key){key, descending};
+    query->sort_count = count;
+}
+
+// ---- Shape and page ----
+
+static bool read_number(struct text text, int64_t least, int64_t most, int64_t *ret_number) {
+    int64_t number;
+    if (!text_to_integer(text, &number) || number < least || number > most)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+static void read_limit(struct reading *reading, struct text value) {
+    int64_t limit;
+    if (read_number(value, 1, QUERY_MAX_LIMIT, &limit))
+        reading->query.limit = (unsigned)limit;
+    else
+        refuse(reading, FAILURE_INVALID_PARAMETER, "limit must be an integer from 1 to %d",
+               QUERY_MAX_LIMIT);
+}
+
+static void read_offset(struct reading *reading, struct text value) {
+    int64_t offset;
+    reading->query.has_offset = true;
+    if (read_number(value, 0, INT64_MAX, &offset))
+        reading->query.offset = (uint64_t)offset;
+    else
+        refuse(reading, FAILURE_INVALID_PARAMETER, "offset must be an integer from 0 on");
+}
+
+static void read_count(struct reading *reading, struct text value) {
+    reading->query.count = text_is(value, "true");
+    if (!reading->query.count && !text_is(value, "false"))
+        refuse(reading, FAILURE_INVALID_PARAMETER, "count must be true or false");
+}
+
+// It can only be opened when all else is known.
+static void read_cursor(struct reading *reading, struct text value) {
+    reading->cursor = reading->parameter;
+}
+
+static void read_fields(struct reading *reading, struct text value) {
+    const struct resource *resource = reading->query.resource;
+    reading->asked = arena_allocate_zero(reading->arena, resource->property_count, sizeof(bool));
+    if (!reading->asked)
+        run_out_of_memory(reading);
+    struct text rest = value;
+    struct text name;
+    while (!is_hopeless(reading) && text_split(&rest, ',', &name)) {
+        name = text_trim(name);
+        const struct property *property = find_property(reading, name, is_shown);
+        if (property && reading->asked[property->index])
+            refuse(reading, FAILURE_INVALID_PARAMETER, "fields: '%.*s' is named twice",
+                   TEXT_ARGS(name));
+        else if (property)
+            reading->asked[property->index] = true;
+    }
+}
+
+// What is shown comes in the definition's order, however it was asked for, so that a record looks
+// the same to all who ask for the same. Behind it come the sort keys that are not shown.
+static bool complete_selection(struct reading *reading) {
+    const struct query *query = &reading->query;
+    const struct resource *resource = query->resource;
+    struct selection selection = {0};
+    size_t room = resource->property_count + query->sort_count;
+    selection.properties = arena_allocate_zero(reading->arena, room, sizeof(struct property *));
+    bool *present = arena_allocate_zero(reading->arena, resource->property_count, sizeof *present);
+    if (!selection.properties || !present)
+        return false;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        present[i] = reading->asked ? reading->asked[i] : is_shown(&resource->properties[i]);
+        if (present[i])
+            selection.properties[selection.count++] = &resource->properties[i];
+    }
+    selection.shown = selection.count;
+    for (size_t i = 0; i < query->sort_count; i++)
+        if (!present[query->sort[i].property->index])
+            selection.properties[selection.count++] = query->sort[i].property;
+    reading->query.selection = selection;
+    return true;
+}
+
+// ---- All of it ----
+
+static const struct {
+    struct text name;
+    void (*read)(struct reading *reading, struct text value);
+} words[] = {
+    {TEXT_INIT("filter"), read_filter}, {TEXT_INIT("sort"), read_sort},
+    {TEXT_INIT("limit"), read_limit},   {TEXT_INIT("offset"), read_offset},
+    {TEXT_INIT("cursor"), read_cursor}, {TEXT_INIT("fields"), read_fields},
+    {TEXT_INIT("count"), read_count},
+};
+
+enum { WORDS = sizeof words / sizeof *words };
+
+// Calls `see` for each parameter that exists.
+static void visit_parameters(const struct resource *resource,
+                             void (*see)(void *context, struct text name), void *context) {
+    for (size_t i = 0; i < WORDS; i++)
+        see(context, words[i].name);
+    for (size_t i = 0; i < resource->filter_count; i++)
+        see(context, resource->filters[i].name);
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (is_comparable(&resource->properties[i]))
+            see(context, resource->properties[i].name);
+}
+
+static void see_listed(void *context, struct text name) {
+    append_listed(context, name);
+}
+
+static void see_suggested(void *context, struct text name) {
+    suggest_offer(context, name);
+}
+
+static void refuse_unknown(struct reading *reading) {
+    struct text name = reading->parameter->name;
+    struct suggestion suggestion = {.word = name};
+    visit_parameters(reading->query.resource, see_suggested, &suggestion);
+    const char *meant = suggestion.best.data ? "; did you mean " : "";
+    struct text best = suggestion.best.data ? suggestion.best : TEXT("");
+    struct text known = TEXT("");
+    const char *there_are = "";
+    if (!reading->told_parameters) {
+        struct buffer list = {0};
+        visit_parameters(reading->query.resource, see_listed, &list);
+        known = finish_list(reading, &list);
+        there_are = "; there are ";
+        reading->told_parameters = true;
+    }
+    if (known.data)
+        refuse(reading, FAILURE_UNKNOWN_PARAMETER, "'%.*s' is no parameter here%s%.*s%s%s%.*s",
+               TEXT_ARGS(name), meant, TEXT_ARGS(best), *meant ? "?" : "", there_are,
+               TEXT_ARGS(known));
+    else
+        run_out_of_memory(reading);
+}
+
+static void read_parameter(struct reading *reading) {
+    const struct parameter *parameter = reading->parameter;
+    const struct resource *resource = reading->query.resource;
+    for (size_t i = 0; i < WORDS; i++) {
+        if (text_equal(words[i].name, parameter->name)) {
+            words[i].read(reading, parameter->value);
+            return;
+        }
+    }
+    const struct named_filter *filter = resource_filter(resource, parameter->name);
+    const struct property *property = resource_property(resource, parameter->name);
+    if (filter)
+        read_named_filter(reading, filter);
+    else if (property && is_comparable(property))
+        read_property(reading, property);
+    else
+        refuse_unknown(reading);
+}
+
+static void read_parameters(struct reading *reading, const struct parameter *parameters,
+                            size_t count) {
+    for (size_t i = 0; i < count && !is_hopeless(reading); i++) {
+        reading->parameter = &parameters[i];
+        size_t earlier = 0;
+        while (earlier < i && !text_equal(parameters[earlier].name, parameters[i].name))
+            earlier++;
+        if (earlier < i)
+            refuse(reading, FAILURE_INVALID_PARAMETER, "'%.*s' is given more than once",
+                   TEXT_ARGS(parameters[i].name));
+        else
+            read_parameter(reading);
+    }
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+// Each argument with its size before it, so that no two lists of them look the same.
+static void append_argument(struct buffer *out, struct text argument) {
+    buffer_append_integer(out, (int64_t)argument.size);
+    buffer_append_byte(out, ':');
+    buffer_append_text(out, argument);
+}
+
+// What a position in the list means: the resource, what its filter consists of in whichever order
+// it was sent, and the order.
+static bool complete_arguments(struct reading *reading) {
+    struct query *query = &reading->query;
+    struct buffer out = {0};
+    append_argument(&out, query->resource->name);
+    if (reading->argument_count > 1)
+        qsort(reading->arguments, reading->argument_count, sizeof *reading->arguments,
+              compare_texts);
+    for (size_t i = 0; i < reading->argument_count; i++)
+        append_argument(&out, reading->arguments[i]);
+    for (size_t i = 0; i < query->sort_count; i++) {
+        buffer_append_byte(&out, query->sort[i].descending ? '-' : '+');
+        append_argument(&out, query->sort[i].property->name);
+    }
+    query->arguments = finish_list(reading, &out);
+    return query->arguments.data != NULL;
+}
+
+static void check_position(struct reading *reading) {
+    if (!reading->cursor || !reading->query.has_offset)
+        return;
+    reading->parameter = reading->cursor;
+    refuse(reading, FAILURE_INVALID_PARAMETER, "cursor and offset exclude each other");
+}
+
+static bool open_cursor(struct reading *reading) {
+    struct query *query = &reading->query;
+    struct value *position;
+    struct failure failure;
+    if (!reading->cursor)
+        return true;
+    if (cursor_read(query, reading->cursor->value, reading->cursor_key, reading->arena, &position,
+                    &query->backward, &failure)) {
+        query->after = position;
+        return true;
+    }
+    reading->parameter = reading->cursor;
+    refuse(reading, failure.code, "%s", failure.detail);
+    return false;
+}
+
+bool query_read(const struct resource *resource, const struct parameter *parameters,
+                size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
+                struct faults *faults, struct query *ret_query, struct failure *failure) {
+    struct reading reading = {
+        .query = {.resource = resource, .limit = QUERY_DEFAULT_LIMIT},
+        .cursor_key = cursor_key,
+        .arena = arena,
+        .faults = faults,
+        .failure = failure,
+    };
+    struct query *query = &reading.query;
+    query->sort = arena_allocate_zero(arena, QUERY_MAX_SORT_KEYS + 1, sizeof *query->sort);
+    if (!query->sort)
+        return failure_out_of_memory(failure);
+    read_parameters(&reading, parameters, parameter_count);
+    check_position(&reading);
+    if (reading.failed)
+        return false;
+    complete_sort(&reading);
+    if (!complete_selection(&reading) || !complete_arguments(&reading))
+        return failure_out_of_memory(failure);
+    if (!open_cursor(&reading))
+        return false;
+    *ret_query = *query;
+    return true;
+}
+
+bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
+                       struct selection *ret_selection, struct failure *failure) {
+    static const struct parameter parameter = {.name = TEXT_INIT("fields")};
+    struct faults faults = {.arena = arena};
+    struct reading reading = {
+        .query = {.resource = resource},
+        .arena = arena,
+        .faults = &faults,
+        .failure = failure,
+        .parameter = &parameter,
+    };
+    read_fields(&reading, fields);
+    if (reading.failed)
+        return false;
+    if (!complete_selection(&reading))
+        return failure_out_of_memory(failure);
+    *ret_selection = reading.query.selection;
+    return true;
+}
+
+struct text query_cursor(const struct query *query, const struct value *cells, bool backward,
+                         struct text cursor_key, struct arena *arena) {
+    struct value *position = arena_allocate_zero(arena, query->sort_count, sizeof *position);
+    if (!position)
+        return (struct text){NULL, 0};
+    for (size_t key = 0; key < query->sort_count; key++) {
+        size_t cell = 0;
+        while (query->selection.properties[cell] != query->sort[key].property)
+            cell++;
+        position[key] = cells[cell];
+    }
+    return cursor_write(query, position, backward, cursor_key, arena);
+}
