@@ -1,0 +1,249 @@
+#include "resource/catalogue.h"
+
+#include "base/buffer.h"
+#include "resource/definition_reader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { MAX_SOURCE = 1 << 20 };
+
+// A catalogue while it is put together.
+struct loading {
+    struct catalogue *catalogue;
+    struct diagnostics *diagnostics;
+    size_t noted; // diagnostics that were there before
+};
+
+static bool is_clean(const struct loading *loading) {
+    return loading->diagnostics->count == loading->noted && !loading->diagnostics->out_of_memory;
+}
+
+static bool loading_begin(struct loading *loading, const struct dialect *dialect,
+                          struct diagnostics *diagnostics) {
+    struct catalogue *catalogue = calloc(1, sizeof *catalogue);
+    if (!catalogue) {
+        diagnostics->out_of_memory = true;
+        return false;
+    }
+    atomic_init(&catalogue->references, 1);
+    catalogue->dialect = dialect;
+    *loading = (struct loading){catalogue, diagnostics, diagnostics->count};
+    return true;
+}
+
+// Diagnostics outlive a catalogue that is not made, so their file names move to their own arena.
+static void keep_file_name(struct diagnostics *diagnostics, size_t first, struct text file) {
+    struct text kept = {NULL, 0};
+    for (size_t i = first; i < diagnostics->count; i++) {
+        if (!kept.data)
+            kept = arena_copy(diagnostics->arena, file);
+        if (!kept.data) {
+            diagnostics->out_of_memory = true;
+            kept = TEXT("");
+        }
+        diagnostics->items[i].file = kept;
+    }
+}
+
+// Adds the definition in a source; both texts belong to the catalogue's arena.
+static void add_definition(struct loading *loading, struct text file, struct text source) {
+    struct catalogue *catalogue = loading->catalogue;
+    size_t noted = loading->diagnostics->count;
+    struct resource *resource =
+        definition_read(&catalogue->arena, file, source, loading->diagnostics);
+    if (resource) {
+        struct resource **slot = arena_grow(&catalogue->arena, &catalogue->resources,
+                                            catalogue->resource_count, sizeof(struct resource *));
+        if (slot) {
+            *slot = resource;
+            catalogue->resource_count++;
+        } else {
+            definition_free(resource);
+            loading->diagnostics->out_of_memory = true;
+        }
+    }
+    keep_file_name(loading->diagnostics, noted, file);
+}
+
+static int compare_resources(const void *a, const void *b) {
+    const struct resource *const *left = a;
+    const struct resource *const *right = b;
+    return text_compare((*left)->name, (*right)->name);
+}
+
+static void check_names(const struct loading *loading) {
+    const struct catalogue *catalogue = loading->catalogue;
+    for (size_t i = 1; i < catalogue->resource_count; i++) {
+        const struct resource *resource = catalogue->resources[i];
+        size_t noted = loading->diagnostics->count;
+        if (text_equal(resource->name, catalogue->resources[i - 1]->name)) {
+            diagnostics_add(loading->diagnostics, resource->file, 0, 0,
+                            "another file defines the resource '%.*s' too",
+                            TEXT_ARGS(resource->name));
+            keep_file_name(loading->diagnostics, noted, resource->file);
+        }
+    }
+}
+
+static bool make_plans(struct catalogue *catalogue) {
+    size_t count = catalogue->resource_count;
+    catalogue->plans = arena_allocate_zero(&catalogue->arena, count, sizeof *catalogue->plans);
+    if (!catalogue->plans)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct resource *resource = catalogue->resources[i];
+        if (!plan_make(&catalogue->arena, catalogue->dialect, resource, &catalogue->plans[i]) ||
+            !table_put(&catalogue->by_name, resource->name, &catalogue->plans[i]))
+            return false;
+    }
+    return true;
+}
+
+// The finished catalogue, or NULL where anything is wrong.
+static struct catalogue *loading_end(struct loading *loading) {
+    struct catalogue *catalogue = loading->catalogue;
+    if (catalogue->resource_count)
+        qsort(catalogue->resources, catalogue->resource_count, sizeof *catalogue->resources,
+              compare_resources);
+    check_names(loading);
+    if (is_clean(loading) && !make_plans(catalogue))
+        loading->diagnostics->out_of_memory = true;
+    if (is_clean(loading))
+        return catalogue;
+    catalogue_release(catalogue);
+    return NULL;
+}
+
+// ---- Folders ----
+
+// Notes something about a file as a whole; the name may be gone afterwards.
+static void note_file(const struct loading *loading, struct text file, const char *message) {
+    size_t noted = loading->diagnostics->count;
+    diagnostics_add(loading->diagnostics, file, 0, 0, "%s", message);
+    keep_file_name(loading->diagnostics, noted, file);
+}
+
+// One byte more than a definition may have is enough to see that it has too many.
+static bool read_stream(FILE *stream, struct arena *arena, struct text *ret_source) {
+    struct buffer bytes = {0};
+    bool read = buffer_reserve(&bytes, MAX_SOURCE + 1);
+    errno = ENOMEM;
+    if (read) {
+        bytes.size = fread(bytes.data, 1, MAX_SOURCE + 1, stream);
+        read = !ferror(stream);
+    }
+    if (read) {
+        *ret_source = arena_copy(arena, buffer_text(&bytes));
+        errno = ENOMEM;
+        read = ret_source->data != NULL;
+    }
+    int error = errno;
+    buffer_free(&bytes);
+    errno = error;
+    return read;
+}
+
+static void add_file(struct loading *loading, struct text path) {
+    struct stat status;
+    struct text source;
+    // What is no file could keep whoever opens it waiting.
+    if (stat(path.data, &status) == 0 && !S_ISREG(status.st_mode)) {
+        note_file(loading, path, "it is no file");
+        return;
+    }
+    FILE *stream = fopen(path.data, "rbe");
+    if (!stream || !read_stream(stream, &loading->catalogue->arena, &source))
+        note_file(loading, path, strerror(errno));
+    else if (source.size > MAX_SOURCE)
+        note_file(loading, path, "it is larger than 1 MiB, which no definition is");
+    else
+        add_definition(loading, path, source);
+    if (stream)
+        fclose(stream);
+}
+
+static bool has_suffix(const char *name, const char *suffix) {
+    size_t size = strlen(name);
+    size_t suffix_size = strlen(suffix);
+    return size > suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
+}
+
+static int is_definition(const struct dirent *entry) {
+    return entry->d_name[0] != '.' &&
+           (has_suffix(entry->d_name, ".yaml") || has_suffix(entry->d_name, ".yml"));
+}
+
+static int compare_entries(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void add_entry(struct loading *loading, const char *folder, const char *name) {
+    struct text path = arena_format(&loading->catalogue->arena, "%s/%s", folder, name);
+    if (!path.data)
+        loading->diagnostics->out_of_memory = true;
+    else if (has_suffix(name, ".yml"))
+        note_file(loading, path, "the name of a definition ends with .yaml: rename it");
+    else
+        add_file(loading, path);
+}
+
+struct catalogue *catalogue_load(const char *folder, const struct dialect *dialect,
+                                 struct diagnostics *diagnostics) {
+    struct loading loading;
+    if (!loading_begin(&loading, dialect, diagnostics))
+        return NULL;
+    struct dirent **entries;
+    int count = scandir(folder, &entries, is_definition, compare_entries);
+    if (count < 0) {
+        note_file(&loading, text_from_string(folder), strerror(errno));
+        return loading_end(&loading);
+    }
+    for (int i = 0; i < count; i++) {
+        add_entry(&loading, folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    return loading_end(&loading);
+}
+
+struct catalogue *catalogue_make(const struct text (*sources)[2], size_t count,
+                                 const struct dialect *dialect, struct diagnostics *diagnostics) {
+    struct loading loading;
+    if (!loading_begin(&loading, dialect, diagnostics))
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct text file = arena_copy(&loading.catalogue->arena, sources[i][0]);
+        struct text source = arena_copy(&loading.catalogue->arena, sources[i][1]);
+        if (file.data && source.data)
+            add_definition(&loading, file, source);
+        else
+            diagnostics->out_of_memory = true;
+    }
+    return loading_end(&loading);
+}
+
+// ---- Use ----
+
+struct catalogue *catalogue_retain(struct catalogue *catalogue) {
+    atomic_fetch_add_explicit(&catalogue->references, 1, memory_order_relaxed);
+    return catalogue;
+}
+
+void catalogue_release(struct catalogue *catalogue) {
+    if (!catalogue ||
+        atomic_fetch_sub_explicit(&catalogue->references, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t i = 0; i < catalogue->resource_count; i++)
+        definition_free(catalogue->resources[i]);
+    table_free(&catalogue->by_name);
+    arena_free(&catalogue->arena);
+    free(catalogue);
+}
+
+const struct plan *catalogue_plan(const struct catalogue *catalogue, struct text resource) {
+    return table_get(&catalogue->by_name, resource);
+}
