@@ -12,9 +12,16 @@
 //   primary   = literal / path / "now()" / "contains(" term "," term ")"
 //             / "startsWith(" term "," term ")" / "(" or ")"
 //   path      = name *("." name)                    ; into objects
+//   name      = (letter / "_") *(letter / digit / "_")     ; ASCII
 //   literal   = number / "'" string "'" / "true" / "false" / "null"    ; '' is a quote in a string
+//   number    = as in JSON; integers must fit 64 bits
 //
-// Logic has two values: `=` and `!=` are null-safe, other comparisons with null are false.
+// Logic has two values: `=`, `!=` and `in` are null-safe, other comparisons with null, contains and
+// startsWith are false, and `not` of that is true. Texts compare by code point. A literal means
+// what the other side is: a string beside a date-time is read as RFC 3339, beside a UUID as one,
+// and so on. Beside an integer or a decimal, a number is exactly what its digits say; beside a
+// number, it is the nearest double. An integer and a number compare exactly. A member of an object
+// whose stored JSON is not of the declared type counts as null.
 #pragma once
 
 #include "base/arena.h"
@@ -25,7 +32,7 @@ enum expression_kind {
     EXPRESSION_LITERAL,
     EXPRESSION_NOW,
     EXPRESSION_PROPERTY,
-    EXPRESSION_MEMBER, // a path into an object property
+    EXPRESSION_MEMBER, // a path into an object property; VALUE_JSON: can only be asked for null
     EXPRESSION_COMPARE,
     EXPRESSION_IN,
     EXPRESSION_IS_NULL,
@@ -52,31 +59,38 @@ struct expression {
     enum expression_kind kind;
     enum value_kind type; // VALUE_NULL for the literal null; VALUE_BOOLEAN for every predicate
     uint8_t scale;        // VALUE_DECIMAL
-    enum comparison comparison;       // EXPRESSION_COMPARE
-    struct value literal;             // EXPRESSION_LITERAL; already of the type it is compared with
-    const struct property *property;  // EXPRESSION_PROPERTY, EXPRESSION_MEMBER
-    const struct text *path;          // EXPRESSION_MEMBER: the names behind the property's
+    enum comparison comparison;      // EXPRESSION_COMPARE
+    struct value literal;            // EXPRESSION_LITERAL; already of the type it is compared with
+    const struct property *property; // EXPRESSION_PROPERTY, EXPRESSION_MEMBER
+    const struct text *path;         // EXPRESSION_MEMBER: the names behind the property's
     size_t path_length;
     const struct expression **operands; // IN: the term, then literals
     size_t operand_count;
 };
 
 enum expression_purpose {
-    EXPRESSION_FOR_PREDICATE, // a check, a filter: must be a boolean
+    EXPRESSION_FOR_PREDICATE, // a check, a named filter: must be a boolean
+    EXPRESSION_FOR_QUERY,     // a client's filter: the same, and write-only properties are refused,
+                              // since whoever may ask about a value can find it out
     EXPRESSION_FOR_DEFAULT,   // must be of the property's kind; no properties in it, now() alone
     EXPRESSION_FOR_SET,       // must be of the property's kind; arithmetic allowed
 };
 
-// How deep and how long an expression may be.
-enum { EXPRESSION_MAX_DEPTH = 64, EXPRESSION_MAX_NODES = 500 };
+// How deep and how long an expression may be. A chain of `and`, `or` or a sum is no deeper than its
+// deepest part. SQLite's parser has a stack of 100, of which each level takes up to three and the
+// statement around an expression its own.
+enum { EXPRESSION_MAX_DEPTH = 20, EXPRESSION_MAX_NODES = 500 };
 
 // Parses and types. `target` is the property that a default or a set is for, else NULL. A failure
-// has the code FAILURE_INVALID_FILTER and says at which character (1 is the first) what was expected;
-// `ret_offset` (may be NULL) gets that character's offset in bytes.
+// has the code FAILURE_INVALID_FILTER and says at which character (1 is the first) what was
+// expected; `ret_offset` (may be NULL) gets that character's offset in bytes.
 struct expression *expression_parse(struct arena *arena, const struct resource *resource,
-                                    enum expression_purpose purpose,
-                                    const struct property *target, struct text source,
-                                    struct failure *failure, size_t *ret_offset);
+                                    enum expression_purpose purpose, const struct property *target,
+                                    struct text source, struct failure *failure,
+                                    size_t *ret_offset);
+
+// Whether a word means something to the language, so that no property can have it as a name.
+bool expression_is_reserved(struct text word);
 
 // What it gives for a record; `now` in milliseconds. Members of objects are looked up in the JSON
 // text of the property. Arithmetic that overflows fails with FAILURE_OVERFLOW. A text in the result
