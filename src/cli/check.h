@@ -1,0 +1,6 @@
+// trestle check.
+#pragma once
+
+#include "cli/command.h"
+
+extern const struct command check_command;

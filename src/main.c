@@ -1,0 +1,75 @@
+// The program: a table of commands, and what runs the one that is asked for.
+#include "cli/check.h"
+#include "cli/command.h"
+#include "cli/migrate.h"
+#include "cli/serve.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int run_serve(const struct invocation *invocation) {
+    return serve_run(invocation->settings);
+}
+
+static const struct command serve_command = {
+    .name = "serve",
+    .synopsis = "",
+    .summary = "Serve the resources over HTTP",
+    .description = "It runs until SIGTERM or SIGINT, then finishes the requests under way.\n",
+    .uses = USED_BY_SERVE,
+    .examples =
+        "  trestle serve\n"
+        "  trestle serve --listen 0.0.0.0:80 --data /var/lib/trestle \\\n"
+        "      --database sqlite:/var/lib/trestle/trestle.db\n"
+        "  TRESTLE_ADMIN_KEY=a-long-secret-word trestle serve --listen unix:/run/trestle/http\n",
+    .run = run_serve,
+};
+
+static int run_version(const struct invocation *invocation) {
+    printf("trestle %s\n", TRESTLE_VERSION);
+    return EXIT_SUCCESS;
+}
+
+static const struct command version_command = {
+    .name = "version",
+    .synopsis = "",
+    .summary = "Print the version",
+    .description = "",
+    .examples = "  trestle version\n",
+    .run = run_version,
+};
+
+static int run_help(const struct invocation *invocation) {
+    if (invocation->argument_count == 0)
+        command_print_overview(invocation->commands);
+    else if (!command_print_help(invocation->commands, invocation->arguments[0]))
+        return EXIT_USAGE;
+    return EXIT_SUCCESS;
+}
+
+static const struct command help_command = {
+    .name = "help",
+    .synopsis = "[COMMAND]",
+    .summary = "Tell how a command is used",
+    .description = "",
+    .arguments_most = 1,
+    .examples = "  trestle help\n  trestle help import\n",
+    .run = run_help,
+};
+
+static const struct command *const commands[] = {
+    &serve_command, &check_command, &migrate_command, &version_command, &help_command, NULL,
+};
+
+int main(int argc, char **argv) {
+    // A reader that went away shows as an error of the write, with a message.
+    (void)signal(SIGPIPE, SIG_IGN);
+    int status = command_main(commands, argc, argv, environ);
+    if (fflush(stdout) != 0 && status == EXIT_SUCCESS) {
+        perror("trestle: standard output");
+        status = EXIT_FAILURE;
+    }
+    return status;
+}
