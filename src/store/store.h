@@ -77,7 +77,7 @@ struct job {
     enum job_kind kind;
     struct call *calls;
     size_t call_count;
-    uint64_t deadline; // clock_monotonic(); 0 for the store's own limit
+    uint64_t deadline; // clock_monotonic(); 0 for the store's own limit, UINT64_MAX for none
     void *owner;
 
     // Each row of each call, in order. The cells are valid only during the call. It may run on a
@@ -90,7 +90,7 @@ struct job {
     void (*on_restart)(struct job *job);
 
     // Exactly once for each job that store_submit took, on the session's loop, never inside
-    // store_submit. The job may be freed or submitted again in it.
+    // store_submit. The job may be freed or submitted again in it; the outcome lives until it ends.
     void (*on_done)(struct job *job, const struct outcome *outcome);
 
     // The store's own.
@@ -98,7 +98,9 @@ struct job {
     struct outcome outcome;
     struct store_session *session;
     struct job *next;
-    bool cancelled;
+    uint64_t ends;  // the deadline that applies
+    bool cancelled; // any thread, atomically
+    bool started;   // on_row may have been called
 };
 
 struct store;
@@ -115,7 +117,7 @@ struct store_statistics {
 struct store_operations {
     enum store_dialect dialect;
 
-    // Makes a session on a loop, from that loop's thread.
+    // Makes a session on a loop, from that loop's thread. It keeps the loop alive until it is gone.
     bool (*attach)(struct store *store, uv_loop_t *loop, struct store_session **ret_session,
                    struct failure *failure);
 
@@ -126,8 +128,9 @@ struct store_operations {
     // Takes a job, or refuses it at once because the queue is full (false; on_done is not called).
     bool (*submit)(struct store_session *session, struct job *job);
 
-    // Asks for a job to end early. on_done still comes, with OUTCOME_CANCELLED or whatever it was
-    // by then: a write that is being committed is not taken back.
+    // Asks for a job to end early, which must be one that the session took and has not answered.
+    // on_done still comes, later, with OUTCOME_CANCELLED or whatever it was by then: a write that
+    // is being committed is not taken back.
     void (*cancel)(struct store_session *session, struct job *job);
 
     void (*statistics)(struct store *store, struct store_statistics *ret_statistics);
@@ -178,7 +181,8 @@ static inline void store_close(struct store *store) {
 }
 
 // Runs one job on a loop of its own and waits for it: for the command line and for start-up, never
-// on a loop's thread. False and a failure unless the outcome is OUTCOME_DONE; job->outcome has it.
+// on a loop's thread. The job's own on_done is not called. False and a failure unless the outcome
+// is OUTCOME_DONE; job->outcome has it then.
 bool store_run(struct store *store, struct job *job, struct failure *failure);
 
 // The failure that an outcome other than OUTCOME_DONE stands for, in general words.

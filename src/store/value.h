@@ -8,9 +8,9 @@ enum value_kind {
     VALUE_NULL,
     VALUE_BOOLEAN,
     VALUE_INTEGER,
-    VALUE_REAL,      // finite
-    VALUE_DECIMAL,   // integer * 10^-scale
-    VALUE_TEXT,      // UTF-8 without U+0000
+    VALUE_REAL,    // finite
+    VALUE_DECIMAL, // integer * 10^-scale
+    VALUE_TEXT,    // UTF-8 without U+0000
     VALUE_BYTES,
     VALUE_TIMESTAMP, // text of TIMESTAMP_SIZE bytes, as timestamp_format writes it
     VALUE_DATE,      // text, "2016-08-05"

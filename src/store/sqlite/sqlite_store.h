@@ -6,12 +6,12 @@
 #include "store/store.h"
 
 struct sqlite_options {
-    const char *path;         // created where it is missing
-    bool read_only;           // never create or change anything
-    unsigned scan_threads;    // 0: 2
-    unsigned queue_limit;     // jobs that may wait for the writer or the scanners; 0: 8192
-    unsigned query_timeout;   // milliseconds for one job; 0: 5000
-    unsigned busy_timeout;    // milliseconds to wait for another process's lock; 0: 5000
+    const char *path;           // created where it is missing
+    bool read_only;             // never create or change anything
+    unsigned scan_threads;      // 0: 2
+    unsigned queue_limit;       // jobs that may wait for the writer or the scanners; 0: 8192
+    unsigned query_timeout;     // milliseconds for one job; 0: 5000
+    unsigned busy_timeout;      // milliseconds to wait for another process's lock; 0: 5000
     unsigned cached_statements; // prepared ones kept a connection; 0: 256
 };
 

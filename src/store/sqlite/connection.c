@@ -1,0 +1,381 @@
+#include "store/sqlite/connection.h"
+
+#include "base/clock.h"
+#include "store/sqlite/cells.h"
+#include "store/sqlite/faults.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+// The progress handler is asked after this many of SQLite's operations: some tens of microseconds.
+enum { PROGRESS_OPERATIONS = 4096 };
+
+static const struct text control_sql[CONTROLS] = {
+    [CONTROL_BEGIN] = TEXT_INIT("BEGIN"),
+    [CONTROL_BEGIN_WRITE] = TEXT_INIT("BEGIN IMMEDIATE"),
+    [CONTROL_COMMIT] = TEXT_INIT("COMMIT"),
+    [CONTROL_ROLLBACK] = TEXT_INIT("ROLLBACK"),
+    [CONTROL_SAVEPOINT] = TEXT_INIT("SAVEPOINT job"),
+    [CONTROL_RELEASE] = TEXT_INIT("RELEASE job"),
+    [CONTROL_UNDO] = TEXT_INIT("ROLLBACK TO job"),
+};
+
+// What every connection runs with; then what each role adds.
+static const char *const common_pragmas = "PRAGMA page_size = 4096;"
+                                          "PRAGMA foreign_keys = ON;"
+                                          "PRAGMA trusted_schema = OFF;"
+                                          "PRAGMA synchronous = FULL;"
+                                          "PRAGMA wal_autocheckpoint = 0;"
+                                          "PRAGMA temp_store = MEMORY;";
+
+static const char *const role_pragmas[] = {
+    [CONNECTION_READS] = "PRAGMA query_only = ON;"
+                         "PRAGMA cache_size = -16384;",
+    [CONNECTION_WRITES] = "PRAGMA cache_size = -65536;"
+                          "PRAGMA journal_size_limit = 67108864;",
+    [CONNECTION_CHECKPOINTS] = "PRAGMA cache_size = -256;",
+};
+
+// A read that meets a lock is on a loop's thread, which must go on soon. (Readers wait for nobody
+// but a process that recovers the log or holds the file alone.)
+enum { READ_BUSY_TIMEOUT = 100 };
+
+static int on_progress(void *argument) {
+    struct connection *connection = argument;
+    if (!connection->running)
+        return 0;
+    if (__atomic_load_n(&connection->running->cancelled, __ATOMIC_RELAXED)) {
+        connection->stopped = OUTCOME_CANCELLED;
+        return 1;
+    }
+    if (connection->ends == UINT64_MAX)
+        return 0;
+    uint64_t now = clock_monotonic();
+    if (connection->ends == 0)
+        connection->ends = now + connection->query_timeout;
+    connection->stopped = OUTCOME_TIMEOUT;
+    return now >= connection->ends;
+}
+
+static bool open_failure(struct connection *connection, const char *path, int code,
+                         struct failure *failure) {
+    if (code == SQLITE_NOMEM || !connection->database)
+        return failure_out_of_memory(failure);
+    int error = sqlite3_system_errno(connection->database);
+    return failure_set(failure, FAILURE_UNAVAILABLE, "cannot open the database %s: %s%s%s", path,
+                       sqlite3_errmsg(connection->database), error ? ": " : "",
+                       error ? strerror(error) : "");
+}
+
+// SQLite's own words about a path say only that the file cannot be opened.
+static bool check_path(const char *path, bool read_only, struct failure *failure) {
+    struct stat status;
+    if (stat(path, &status) == 0)
+        return !S_ISDIR(status.st_mode) ||
+               failure_set(failure, FAILURE_UNAVAILABLE,
+                           "cannot open the database %s: it is a directory", path);
+    if (errno != ENOENT || read_only)
+        return failure_set(failure, FAILURE_UNAVAILABLE, "cannot open the database %s: %s", path,
+                           strerror(errno));
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return true;
+    char *parent = strndup(path, (size_t)(slash - path));
+    if (!parent)
+        return failure_out_of_memory(failure);
+    bool there = stat(parent, &status) == 0;
+    if (!there)
+        failure_set(failure, FAILURE_UNAVAILABLE,
+                    "cannot create the database %s: its directory %s: %s", path, parent,
+                    strerror(errno));
+    free(parent);
+    return there;
+}
+
+static int open_database(struct connection *connection, enum connection_role role,
+                         const struct connection_options *options) {
+    int flags = options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (!options->read_only && role == CONNECTION_WRITES)
+        flags |= SQLITE_OPEN_CREATE;
+    int code = sqlite3_open_v2(options->path, &connection->database,
+                               flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    // Plans that depend on the values bound would be made anew for each of them.
+    sqlite3_db_config(connection->database, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
+    // "name" is a column's name, never a text by mistake.
+    sqlite3_db_config(connection->database, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_db_config(connection->database, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    sqlite3_db_config(connection->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_progress_handler(connection->database, PROGRESS_OPERATIONS, on_progress, connection);
+    return sqlite3_busy_timeout(connection->database, (int)connection->busy_timeout);
+}
+
+// Reads one text that a pragma answers; "" where it answers none.
+static int read_pragma(sqlite3 *database, const char *sql, char *out, size_t size) {
+    sqlite3_stmt *statement;
+    int code = sqlite3_prepare_v2(database, sql, -1, &statement, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    out[0] = '\0';
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        const unsigned char *answer = sqlite3_column_text(statement, 0);
+        (void)snprintf(out, size, "%s", answer ? (const char *)answer : "");
+    }
+    return sqlite3_finalize(statement);
+}
+
+// The first connection makes the file what it has to be.
+static bool prepare_file(struct connection *connection, const struct connection_options *options,
+                         struct failure *failure) {
+    char answer[32];
+    int code = read_pragma(connection->database, "PRAGMA encoding", answer, sizeof answer);
+    if (code != SQLITE_OK)
+        return open_failure(connection, options->path, code, failure);
+    if (strcmp(answer, "UTF-8") != 0)
+        return failure_set(failure, FAILURE_UNAVAILABLE,
+                           "the database %s is in %s; only UTF-8 will do", options->path, answer);
+    if (options->read_only)
+        return true;
+    code = read_pragma(connection->database, "PRAGMA journal_mode = WAL", answer, sizeof answer);
+    if (code != SQLITE_OK)
+        return open_failure(connection, options->path, code, failure);
+    if (strcmp(answer, "wal") != 0)
+        return failure_set(failure, FAILURE_UNAVAILABLE,
+                           "the database %s cannot have a write-ahead log: its file system "
+                           "does not share memory between processes",
+                           options->path);
+    return true;
+}
+
+static bool set_up(struct connection *connection, enum connection_role role,
+                   const struct connection_options *options, struct failure *failure) {
+    int code = open_database(connection, role, options);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(connection->database, common_pragmas, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(connection->database, role_pragmas[role], NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        return open_failure(connection, options->path, code, failure);
+    if (role == CONNECTION_WRITES && !prepare_file(connection, options, failure))
+        return false;
+    return statements_open(&connection->statements, connection->database,
+                           options->cached_statements) ||
+           failure_out_of_memory(failure);
+}
+
+bool connection_open(struct connection *connection, enum connection_role role,
+                     const struct connection_options *options, struct failure *failure) {
+    unsigned busy_timeout = options->busy_timeout;
+    if (role == CONNECTION_READS && busy_timeout > READ_BUSY_TIMEOUT)
+        busy_timeout = READ_BUSY_TIMEOUT;
+    *connection = (struct connection){
+        .log = options->log,
+        .query_timeout = options->query_timeout,
+        .busy_timeout = busy_timeout,
+    };
+    if (check_path(options->path, options->read_only, failure) &&
+        set_up(connection, role, options, failure))
+        return true;
+    connection_close(connection);
+    return false;
+}
+
+void connection_close(struct connection *connection) {
+    for (size_t i = 0; i < CONTROLS; i++)
+        sqlite3_finalize(connection->controls[i]);
+    statements_close(&connection->statements);
+    sqlite3_close(connection->database);
+    free(connection->cells);
+    *connection = (struct connection){0};
+}
+
+void connection_watch(struct connection *connection, const struct job *job, uint64_t ends) {
+    connection->running = job;
+    connection->ends = ends;
+    connection->stopped = OUTCOME_TIMEOUT;
+}
+
+// A disk that is full, and the like, would fill the log at every job.
+static bool may_log(struct connection *connection) {
+    uint64_t now = clock_monotonic();
+    if (now < connection->quiet_until) {
+        connection->swallowed++;
+        return false;
+    }
+    connection->quiet_until = now + 1000;
+    return true;
+}
+
+static void log_fault(struct connection *connection, enum log_level level, struct text what,
+                      int code) {
+    if (!may_log(connection))
+        return;
+    bool of_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ||
+                     (code & 0xff) == SQLITE_FULL;
+    int error = of_system ? sqlite3_system_errno(connection->database) : 0;
+    log_write(connection->log, level, "SQLite: %s (%d%s%s) in: %.*s%s",
+              sqlite3_errmsg(connection->database), code, error ? ", " : "",
+              error ? strerror(error) : "", TEXT_ARGS(what),
+              connection->swallowed ? " [other lines were left out]" : "");
+    connection->swallowed = 0;
+}
+
+void connection_complain(struct connection *connection, int code, const char *what) {
+    log_fault(connection, LOG_WARNING, text_from_string(what), code);
+}
+
+void connection_fault(struct connection *connection, struct job *job, size_t call, int code) {
+    const char *message = sqlite3_errmsg(connection->database);
+    struct outcome *outcome = &job->outcome;
+    fault_outcome(code, message, outcome);
+    outcome->call = call;
+    if (outcome->kind == OUTCOME_TIMEOUT)
+        outcome->kind = connection->stopped;
+    if (outcome->kind != OUTCOME_CONFLICT && outcome->kind != OUTCOME_OVERFLOW &&
+        outcome->kind != OUTCOME_CANCELLED)
+        log_fault(connection, outcome->kind == OUTCOME_FAILED ? LOG_ERROR : LOG_WARNING,
+                  call < job->call_count ? job->calls[call].statement->sql : TEXT("a job"), code);
+}
+
+// Faults that SQLite knows nothing of.
+static bool defect(struct connection *connection, struct job *job, size_t call, const char *what,
+                   const char *name) {
+    job->outcome.kind = OUTCOME_FAILED;
+    job->outcome.call = call;
+    if (may_log(connection))
+        log_error(connection->log, "%s%s%s in: %.*s", what, name ? " " : "", name ? name : "",
+                  TEXT_ARGS(job->calls[call].statement->sql));
+    return false;
+}
+
+static bool has_room(struct connection *connection, size_t count) {
+    if (count <= connection->cell_capacity)
+        return true;
+    struct value *cells = calloc(count, sizeof *cells);
+    if (!cells)
+        return false;
+    free(connection->cells);
+    connection->cells = cells;
+    connection->cell_capacity = count;
+    return true;
+}
+
+static bool get_ready(struct connection *connection, struct job *job, size_t call,
+                      struct prepared **ret_prepared) {
+    const struct call *this = &job->calls[call];
+    const struct statement *statement = this->statement;
+    int code = statements_get(&connection->statements, statement, ret_prepared);
+    if (code == SQLITE_MISUSE)
+        return defect(connection, job, call, "not exactly one statement", NULL);
+    if (code == SQLITE_OK && !has_room(connection, statement->column_count))
+        code = SQLITE_NOMEM;
+    if (code != SQLITE_OK) {
+        connection_fault(connection, job, call, code);
+        return false;
+    }
+    struct prepared *prepared = *ret_prepared;
+    if (prepared->parameter_count != this->parameter_count)
+        return defect(connection, job, call, "the wrong number of parameters", NULL);
+    // A PRAGMA may well give a row that nobody asked for.
+    if (statement->column_count && statement->column_count != prepared->column_count)
+        return defect(connection, job, call, "the wrong number of columns", NULL);
+    code = cells_bind(prepared->statement, this->parameters, this->parameter_count);
+    if (code != SQLITE_OK)
+        connection_fault(connection, job, call, code);
+    return code == SQLITE_OK;
+}
+
+static bool deliver_row(struct connection *connection, struct job *job, size_t call,
+                        sqlite3_stmt *row) {
+    const struct statement *statement = job->calls[call].statement;
+    size_t count = statement->column_count;
+    size_t fit = cells_read(row, statement->columns, count, connection->cells);
+    if (fit < count && sqlite3_errcode(connection->database) == SQLITE_NOMEM) {
+        connection_fault(connection, job, call, SQLITE_NOMEM);
+        return false;
+    }
+    if (fit < count)
+        return defect(connection, job, call, "what is stored is not of the kind of column",
+                      sqlite3_column_name(row, (int)fit));
+    if (!job->on_row || job->on_row(job, call, connection->cells))
+        return true;
+    job->outcome.kind = OUTCOME_FAILED;
+    job->outcome.call = call;
+    return false;
+}
+
+// Counts its rows, too: those it gave, where it gives any.
+static bool step_through(struct connection *connection, struct job *job, size_t call,
+                         sqlite3_stmt *statement) {
+    struct call *this = &job->calls[call];
+    bool gives_rows = this->statement->column_count > 0;
+    int64_t changes = sqlite3_total_changes64(connection->database);
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (!gives_rows)
+            continue;
+        this->rows++;
+        if (!deliver_row(connection, job, call, statement))
+            return false;
+    }
+    if (code != SQLITE_DONE) {
+        connection_fault(connection, job, call, code);
+        return false;
+    }
+    // After a statement that changes no rows, sqlite3_changes64 is still that of the one before.
+    if (!gives_rows && sqlite3_total_changes64(connection->database) != changes)
+        this->rows = sqlite3_changes64(connection->database);
+    return true;
+}
+
+bool connection_run(struct connection *connection, struct job *job, size_t call) {
+    struct call *this = &job->calls[call];
+    this->rows = 0;
+    struct prepared *prepared = NULL;
+    bool done = get_ready(connection, job, call, &prepared) &&
+                step_through(connection, job, call, prepared->statement);
+    if (prepared)
+        statements_release(prepared);
+    if (done && this->expect != EXPECT_ANY && this->rows != this->expect) {
+        job->outcome.kind = OUTCOME_UNEXPECTED;
+        job->outcome.call = call;
+        return false;
+    }
+    return done;
+}
+
+bool connection_run_all(struct connection *connection, struct job *job) {
+    job->outcome.kind = OUTCOME_DONE;
+    job->started = true;
+    for (size_t i = 0; i < job->call_count; i++) {
+        if (!connection_run(connection, job, i))
+            return false;
+    }
+    return true;
+}
+
+int connection_checkpoint(struct connection *connection, int mode, unsigned timeout) {
+    sqlite3_busy_timeout(connection->database, (int)timeout);
+    int code = sqlite3_wal_checkpoint_v2(connection->database, NULL, mode, NULL, NULL);
+    sqlite3_busy_timeout(connection->database, (int)connection->busy_timeout);
+    return code;
+}
+
+int connection_control(struct connection *connection, enum control control) {
+    sqlite3_stmt **statement = &connection->controls[control];
+    if (!*statement) {
+        struct text sql = control_sql[control];
+        int code = sqlite3_prepare_v3(connection->database, sql.data, (int)sql.size + 1,
+                                      SQLITE_PREPARE_PERSISTENT, statement, NULL);
+        if (code != SQLITE_OK)
+            return code;
+    }
+    sqlite3_step(*statement);
+    return sqlite3_reset(*statement);
+}
+
+bool connection_in_transaction(const struct connection *connection) {
+    return !sqlite3_get_autocommit(connection->database);
+}
