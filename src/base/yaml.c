@@ -15,6 +15,8 @@ struct reader {
     yaml_parser_t parser;
     struct arena *arena;
     struct yaml_problem *problem;
+    size_t end_line; // where the source ends
+    size_t end_column;
 };
 
 __attribute__((format(printf, 4, 5))) static bool refuse(struct reader *reader, size_t line,
@@ -46,6 +48,10 @@ static bool refuse_syntax(struct reader *reader) {
         return refuse_out_of_memory(reader);
     size_t line = parser->problem_mark.line + 1;
     size_t column = parser->problem_mark.column + 1;
+    if (line > reader->end_line) { // libyaml ends a last line that has no end
+        line = reader->end_line;
+        column = reader->end_column;
+    }
     const char *detail = parser->problem ? parser->problem : "not YAML";
     if (!parser->context)
         return refuse(reader, line, column, "%s", detail);
@@ -82,6 +88,8 @@ static bool check_characters(struct reader *reader, struct text source) {
             column = 1;
         }
     }
+    reader->end_line = line;
+    reader->end_column = column;
     return true;
 }
 
