@@ -15,29 +15,41 @@ struct sql {
     struct buffer text;
     struct value *parameters;
     size_t parameter_count;
+    int64_t now; // what now() is, in milliseconds, while an expression is appended
     bool failed; // no memory; text.failed counts too
 };
 
 struct dialect {
     enum store_dialect store;
 
-    // The type of a column in CREATE TABLE.
+    // The type of a column in CREATE TABLE, just as list_columns tells it of such a column.
     struct text (*column_type)(const struct property *property);
 
     // Appends a parameter's place, as the kind that it is bound as.
     void (*placeholder)(struct sql *sql, size_t number, enum value_kind kind);
 
-    // Appends a member of an object property as a value of the expression's type.
+    // Appends a member of an object property as a value of the expression's type; null where the
+    // stored JSON is of another. No stored JSON makes it an error.
     void (*member)(struct sql *sql, const struct expression *expression);
+
+    // Appends a comparison of an integer and a number, neither of which is rounded for it.
+    void (*compare_mixed)(struct sql *sql, const struct expression *comparison);
+
+    // Appends a sum or product whose result, where it leaves its type's range, is an error and so
+    // OUTCOME_OVERFLOW: PostgreSQL sees to that for the most part; SQLite would go on with a real
+    // or an infinity, so there its result is looked at, and abs() of the least integer raises the
+    // error.
+    void (*calculation)(struct sql *sql, const struct expression *calculation);
 
     struct text null_safe_equal;   // " IS ", " IS NOT DISTINCT FROM "
     struct text null_safe_unequal; // " IS NOT ", " IS DISTINCT FROM "
     struct text position;          // the function that tells where a text is in another
     struct text order_ascending;   // " ASC", " ASC NULLS FIRST"
     struct text order_descending;
-    struct text made_key;          // what CREATE TABLE says of a KEY_INTEGER column
-    struct text list_columns;      // SQL that gives (table, column, type, not null) of all tables
-    struct text list_indexes;      // SQL that gives (table, index, unique, column) in order
+    struct text made_key;     // what CREATE TABLE says behind the name of a KEY_INTEGER column
+    struct text list_columns; // SQL that gives (table, column, type, not null) of all tables
+    struct text list_indexes; // SQL that gives (table, index, unique, column) in order, those that
+                              // stand for keys included; the column is '' for an expression
 };
 
 const struct dialect *dialect_of(enum store_dialect store);

@@ -1,0 +1,129 @@
+// SQLite 3.40 and later.
+#include "resource/dialect_internal.h"
+
+static const struct text type_names[VALUE_KINDS] = {
+    [VALUE_NULL] = TEXT_INIT("TEXT"),       [VALUE_BOOLEAN] = TEXT_INIT("INTEGER"),
+    [VALUE_INTEGER] = TEXT_INIT("INTEGER"), [VALUE_REAL] = TEXT_INIT("REAL"),
+    [VALUE_DECIMAL] = TEXT_INIT("INTEGER"), [VALUE_TEXT] = TEXT_INIT("TEXT"),
+    [VALUE_BYTES] = TEXT_INIT("BLOB"),      [VALUE_TIMESTAMP] = TEXT_INIT("TEXT"),
+    [VALUE_DATE] = TEXT_INIT("TEXT"),       [VALUE_UUID] = TEXT_INIT("TEXT"),
+    [VALUE_JSON] = TEXT_INIT("TEXT"),
+};
+
+static struct text column_type(const struct property *property) {
+    return type_names[property->kind];
+}
+
+static void append_placeholder(struct sql *sql, size_t number, enum value_kind kind) {
+    (void)kind;
+    buffer_format(&sql->text, "?%zu", number);
+}
+
+// Binds the path to a member: $."store"."city". Names in expressions have no quotes to be escaped.
+static size_t bind_path(struct sql *sql, const struct expression *member) {
+    struct buffer path;
+    buffer_init(&path);
+    buffer_append_byte(&path, '$');
+    for (size_t i = 0; i < member->path_length; i++)
+        buffer_format(&path, ".\"%.*s\"", TEXT_ARGS(member->path[i]));
+    struct text copy = {NULL, 0};
+    if (!path.failed)
+        copy = arena_copy(sql->arena, buffer_text(&path));
+    buffer_free(&path);
+    if (!copy.data)
+        sql->failed = true;
+    return sql_bind(sql, value_text(VALUE_TEXT, copy));
+}
+
+// Of every kind what its JSON types are, and how it is read. @ stands for the column, # for the
+// path. An integer may be written with a fraction of zeros; CAST takes what is beyond 64 bits to
+// their end, which is not equal to it.
+static const char *const member_templates[VALUE_KINDS] = {
+    [VALUE_BOOLEAN] = "CASE json_type(@, #) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END",
+    [VALUE_INTEGER] = "CASE json_type(@, #) WHEN 'integer' THEN @ ->> # WHEN 'real' THEN "
+                      "CASE CAST(@ ->> # AS INTEGER) WHEN @ ->> # THEN CAST(@ ->> # AS INTEGER) "
+                      "END END",
+    [VALUE_REAL] = "CASE WHEN json_type(@, #) IN ('integer', 'real') THEN CAST(@ ->> # AS REAL) "
+                   "END",
+    [VALUE_TEXT] = "CASE json_type(@, #) WHEN 'text' THEN @ ->> # END",
+    [VALUE_JSON] = "nullif(json_type(@, #), 'null')",
+};
+
+static void append_member(struct sql *sql, const struct expression *expression) {
+    size_t path = bind_path(sql, expression);
+    for (const char *at = member_templates[expression->type]; *at; at++) {
+        if (*at == '@')
+            sql_name(sql, expression->property->name);
+        else if (*at == '#')
+            append_placeholder(sql, path, VALUE_TEXT);
+        else
+            buffer_append_byte(&sql->text, *at);
+    }
+}
+
+// Any stored value that a calculation depends on is null.
+static void append_nulls(struct sql *sql, const struct expression *expression, bool *some) {
+    if (expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER) {
+        sql_text(sql, *some ? " OR " : " WHEN ");
+        *some = true;
+        sql_operand(sql, expression);
+        sql_text(sql, " IS NULL");
+    }
+    for (size_t i = 0; i < expression->operand_count; i++)
+        append_nulls(sql, expression->operands[i], some);
+}
+
+static const char overflow[] = "abs(-9223372036854775808)";
+
+// An infinity stays one, or becomes null: then none of the operands was.
+static void append_real_calculation(struct sql *sql, const struct expression *calculation) {
+    bool some = false;
+    sql_text(sql, "CASE WHEN abs(");
+    sql_calculation(sql, calculation);
+    sql_text(sql, ") <= 1.7976931348623157e308 THEN ");
+    sql_calculation(sql, calculation);
+    append_nulls(sql, calculation, &some);
+    sql_text(sql, some ? " THEN NULL ELSE " : " ELSE ");
+    sql_text(sql, overflow);
+    sql_text(sql, " END");
+}
+
+// A sum or product of integers that leaves their range is a real, and so is all that is made of it.
+static void append_calculation(struct sql *sql, const struct expression *calculation) {
+    if (calculation->type == VALUE_REAL) {
+        append_real_calculation(sql, calculation);
+        return;
+    }
+    sql_text(sql, "CASE typeof(");
+    sql_calculation(sql, calculation);
+    sql_text(sql, ") WHEN 'real' THEN ");
+    sql_text(sql, overflow);
+    sql_text(sql, " ELSE ");
+    sql_calculation(sql, calculation);
+    sql_text(sql, " END");
+}
+
+const struct dialect dialect_sqlite = {
+    .store = STORE_SQLITE,
+    .column_type = column_type,
+    .placeholder = append_placeholder,
+    .member = append_member,
+    .compare_mixed = sql_comparison, // SQLite compares them exactly
+    .calculation = append_calculation,
+    .null_safe_equal = TEXT_INIT(" IS "),
+    .null_safe_unequal = TEXT_INIT(" IS NOT "),
+    .position = TEXT_INIT("instr"),
+    .order_ascending = TEXT_INIT(" ASC"),
+    .order_descending = TEXT_INIT(" DESC"),
+    .made_key = TEXT_INIT("INTEGER PRIMARY KEY AUTOINCREMENT"),
+    .list_columns =
+        TEXT_INIT("SELECT t.name, c.name, c.type, c.\"notnull\" FROM sqlite_schema AS t "
+                  "JOIN pragma_table_xinfo(t.name) AS c "
+                  "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+                  "ORDER BY t.name, c.cid"),
+    .list_indexes = TEXT_INIT(
+        "SELECT t.name, i.name, i.\"unique\", coalesce(c.name, '') FROM sqlite_schema AS t "
+        "JOIN pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c "
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+        "ORDER BY t.name, i.name, c.seqno"),
+};

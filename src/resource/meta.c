@@ -1,0 +1,49 @@
+#include "resource/meta.h"
+
+static const struct column value_column = {.kind = VALUE_TEXT};
+
+static bool make_create_table(struct arena *arena, const struct dialect *dialect,
+                              struct statement *ret_statement) {
+    struct text type = dialect->column_type(&(struct property){.kind = VALUE_TEXT});
+    struct sql sql = sql_begin(dialect, arena);
+    buffer_format(&sql.text,
+                  "CREATE TABLE IF NOT EXISTS trestle_meta (name %.*s NOT NULL PRIMARY KEY, "
+                  "value %.*s NOT NULL)",
+                  TEXT_ARGS(type), TEXT_ARGS(type));
+    if (!sql_finish(&sql, NULL, 0, ret_statement))
+        return false;
+    ret_statement->once = true;
+    return true;
+}
+
+static bool make_read(struct arena *arena, const struct dialect *dialect,
+                      struct statement *ret_statement) {
+    struct sql sql = sql_begin(dialect, arena);
+    sql_text(&sql, "SELECT value FROM trestle_meta WHERE name = ");
+    dialect->placeholder(&sql, 1, VALUE_TEXT);
+    return sql_finish(&sql, &value_column, 1, ret_statement);
+}
+
+static bool make_write(struct arena *arena, const struct dialect *dialect, const char *on_conflict,
+                       struct statement *ret_statement) {
+    struct sql sql = sql_begin(dialect, arena);
+    sql_text(&sql, "INSERT INTO trestle_meta (name, value) VALUES (");
+    dialect->placeholder(&sql, 1, VALUE_TEXT);
+    sql_text(&sql, ", ");
+    dialect->placeholder(&sql, 2, VALUE_TEXT);
+    sql_text(&sql, ") ON CONFLICT (name) DO ");
+    sql_text(&sql, on_conflict);
+    return sql_finish(&sql, NULL, 0, ret_statement);
+}
+
+bool meta_plan_make(struct arena *arena, const struct dialect *dialect,
+                    struct meta_plan *ret_plan) {
+    struct meta_plan plan;
+    bool made = make_create_table(arena, dialect, &plan.create_table) &&
+                make_read(arena, dialect, &plan.read) &&
+                make_write(arena, dialect, "NOTHING", &plan.insert) &&
+                make_write(arena, dialect, "UPDATE SET value = excluded.value", &plan.replace);
+    if (made)
+        *ret_plan = plan;
+    return made;
+}
