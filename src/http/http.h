@@ -96,7 +96,8 @@ struct http_answer {
 };
 
 // A server that takes connections from a listening socket (TCP or Unix) that is already bound; the
-// descriptor is its own from now on. The handler and the log must outlive it.
+// descriptor is its own from now on, unless this fails. Several servers, each on its own loop, may
+// have duplicates of one socket. The handler and the log must outlive it.
 bool http_server_start(uv_loop_t *loop, int descriptor, const struct http_limits *limits,
                        const struct http_handler *handler, struct log *log,
                        struct http_server **ret_server, struct failure *failure);
@@ -118,6 +119,10 @@ void http_read_body(struct http_request *request);
 // Answers, and takes the memory of both buffers. The request is gone afterwards. A body that was
 // announced but not read is read and dropped up to 64 KiB, or the connection closes.
 void http_answer(struct http_request *request, struct http_answer *answer);
+
+// An answer to start with, whose buffers have memory of earlier ones: answering through it allocates
+// nothing in steady state. An answer that starts zeroed is as good.
+struct http_answer http_answer_begin(struct http_request *request, unsigned status);
 
 // Adds a field line; the value must hold no CR, LF or NUL.
 void http_answer_field(struct http_answer *answer, const char *name, struct text value);
