@@ -1,0 +1,34 @@
+#include "resource/definition.h"
+
+struct property *resource_property(const struct resource *resource, struct text name) {
+    for (size_t i = 0; i < resource->property_count; i++) {
+        if (text_equal(resource->properties[i].name, name))
+            return &resource->properties[i];
+    }
+    return NULL;
+}
+
+const struct named_filter *resource_filter(const struct resource *resource, struct text name) {
+    for (size_t i = 0; i < resource->filter_count; i++) {
+        if (text_equal(resource->filters[i].name, name))
+            return &resource->filters[i];
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    bool reads;
+} actions[ACTIONS] = {
+    [ACTION_LIST] = {"list", true},      [ACTION_CREATE] = {"create", false},
+    [ACTION_READ] = {"read", true},      [ACTION_REPLACE] = {"replace", false},
+    [ACTION_UPDATE] = {"update", false}, [ACTION_DELETE] = {"delete", false},
+};
+
+const char *action_name(enum action action) {
+    return actions[action].name;
+}
+
+enum access resource_access(const struct resource *resource, enum action action) {
+    return actions[action].reads ? resource->read_access : resource->write_access;
+}

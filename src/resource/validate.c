@@ -1,0 +1,514 @@
+#include "resource/validate.h"
+
+#include "base/digest.h"
+#include "base/random.h"
+#include "base/timestamp.h"
+#include "resource/encode.h"
+#include "resource/expression.h"
+#include "resource/format.h"
+#include "resource/schema.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void faults_add(struct faults *faults, struct text pointer, const char *format, ...) {
+    if (faults->count >= FAULTS_MAX)
+        return;
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    struct text whole = text_whole_characters(text_from_string(size < 0 ? "" : message));
+    struct fault *fault = arena_grow(faults->arena, &faults->items, faults->count, sizeof *fault);
+    struct text pointer_copy = arena_copy(faults->arena, pointer);
+    struct text detail = arena_copy(faults->arena, whole);
+    if (!fault || !pointer_copy.data || !detail.data) {
+        faults->out_of_memory = true;
+        return;
+    }
+    *fault = (struct fault){pointer_copy, detail};
+    faults->count++;
+}
+
+// ---- Made values ----
+
+// A UUID of version 7 (RFC 9562 section 5.7): the time in milliseconds, then random bits.
+static bool make_uuid(const struct validation *validation, struct value *ret_value) {
+    unsigned char bytes[16];
+    if (!random_bytes(bytes, sizeof bytes))
+        return false;
+    uint64_t ms = validation->now > 0 ? (uint64_t)validation->now : 0;
+    for (int i = 0; i < 6; i++)
+        bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+    bytes[6] = (unsigned char)(0x70 | (bytes[6] & 0x0F));
+    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3F));
+    char hex[32];
+    text_hex_encode(bytes, sizeof bytes, hex);
+    struct text uuid = arena_format(validation->arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
+                                    hex + 12, hex + 16, hex + 20);
+    *ret_value = value_text(VALUE_UUID, uuid);
+    return uuid.data != NULL;
+}
+
+static bool make_digest(const struct validation *validation, struct value source,
+                        struct value *ret_value) {
+    if (value_is_null(source)) { // a fault that is noted already
+        *ret_value = value_null();
+        return true;
+    }
+    char *digest = arena_allocate(validation->arena, DIGEST_SIZE);
+    if (!digest || !digest_sha256(source.text, (unsigned char *)digest))
+        return false;
+    *ret_value = value_text(VALUE_BYTES, text_of(digest, DIGEST_SIZE));
+    return true;
+}
+
+static bool make_default(const struct validation *validation, const struct property *property,
+                         struct value *ret_value) {
+    struct failure failure;
+    *ret_value = property->default_value;
+    return !property->default_expression ||
+           expression_evaluate(property->default_expression, NULL, validation->now,
+                               validation->arena, ret_value, &failure);
+}
+
+// What a new record has where the client says nothing.
+static bool make_value(const struct validation *validation, const struct property *property,
+                       const struct value *values, struct value *ret_value) {
+    const struct key *key = &validation->resource->key;
+    if (property == key->property && key->kind == KEY_UUID)
+        return make_uuid(validation, ret_value);
+    if (property == key->property && key->kind == KEY_SHA256)
+        return make_digest(validation, values[key->source->index], ret_value);
+    return make_default(validation, property, ret_value);
+}
+
+// ---- Members of the body ----
+
+static void fault_unknown(const struct validation *validation, const char *member) {
+    const struct resource *resource = validation->resource;
+    struct text names[RESOURCE_MAX_PROPERTIES];
+    for (size_t i = 0; i < resource->property_count; i++)
+        names[i] = resource->properties[i].name;
+    schema_fault_unknown(validation->faults, NULL, resource->name, member, names,
+                         resource->property_count);
+}
+
+// Whether it is an object; notes its members that are no properties.
+static bool check_members(const struct validation *validation, const json_t *body) {
+    if (!json_is_object(body)) {
+        faults_add(validation->faults, TEXT(""), "must be an object with the properties of %.*s",
+                   TEXT_ARGS(validation->resource->name));
+        return false;
+    }
+    const char *name;
+    json_t *member;
+    json_object_foreach((json_t *)body, name, member) {
+        if (!resource_property(validation->resource, text_from_string(name)))
+            fault_unknown(validation, name);
+    }
+    return true;
+}
+
+// The member of a property; NULL where it is absent or null, which are the same.
+static const json_t *member_of(const json_t *body, const struct property *property) {
+    const json_t *member = json_object_get(body, property->name.data);
+    return json_is_null(member) ? NULL : member;
+}
+
+// What a schema lets through of a key need not have a path of its own.
+static void check_key(const struct validation *validation, struct value value,
+                      const struct json_path *path) {
+    static const char *const taken[] = {".",       "..",      "count",    "events",
+                                        "history", "content", "lifecycle"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (text_is(value.text, taken[i]))
+            schema_fault(validation->faults, path,
+                         "cannot be \"%s\", which means something else "
+                         "in a path",
+                         taken[i]);
+    }
+}
+
+// Reads a member that is there. False, with the fault, where it does not fit.
+static bool read_member(const struct validation *validation, const struct property *property,
+                        const json_t *member, struct value *ret_value) {
+    struct faults *faults = validation->faults;
+    struct json_path path = {.name = property->name};
+    size_t before = faults->count;
+    property_check(property, member, &path, faults);
+    if (faults->count != before || faults->count == FAULTS_MAX || faults->out_of_memory)
+        return false;
+    if (!property_value(property, member, validation->arena, ret_value)) {
+        faults->out_of_memory = true;
+        return false;
+    }
+    if (property == validation->resource->key.property)
+        check_key(validation, *ret_value, &path);
+    return faults->count == before;
+}
+
+static bool values_are_equal(struct value a, struct value b) {
+    if (a.kind != b.kind)
+        return false;
+    switch (a.kind) {
+    case VALUE_NULL: return true;
+    case VALUE_BOOLEAN: return a.boolean == b.boolean;
+    case VALUE_REAL: return a.real >= b.real && a.real <= b.real;
+    case VALUE_INTEGER:
+    case VALUE_DECIMAL: return a.integer == b.integer;
+    default: return text_equal(a.text, b.text);
+    }
+}
+
+// Whether a member stands for a value: for read-only properties, which may be sent back unchanged.
+static bool member_equals(const struct validation *validation, const struct property *property,
+                          const json_t *member, struct value value) {
+    struct faults ignored = {.arena = validation->arena};
+    struct value sent;
+    if (property->kind == VALUE_BYTES) {
+        unsigned char digest[DIGEST_SIZE];
+        return json_is_string(member) && value.kind == VALUE_BYTES &&
+               text_hex_decode(json_text(member), digest, sizeof digest) &&
+               text_equal(text_of((const char *)digest, sizeof digest), value.text);
+    }
+    if (property->kind == VALUE_JSON && value.kind == VALUE_JSON) {
+        struct failure failure;
+        json_t *stored = json_read(value.text, &failure);
+        bool equal = stored && json_is_equal(stored, member);
+        json_decref(stored);
+        return equal;
+    }
+    property_check(property, member, NULL, &ignored);
+    if (faults_none(&ignored) && property_value(property, member, validation->arena, &sent))
+        return values_are_equal(sent, value);
+    validation->faults->out_of_memory |= faults_none(&ignored) || ignored.out_of_memory;
+    return false;
+}
+
+static void check_read_only(const struct validation *validation, const struct property *property,
+                            const json_t *member, struct value value) {
+    struct json_path path = {.name = property->name};
+    if (member && !member_equals(validation, property, member, value))
+        schema_fault(validation->faults, &path,
+                     "is read-only: leave it out, or send what is stored");
+}
+
+static void check_required(const struct validation *validation, const struct property *property,
+                           struct value value) {
+    struct json_path path = {.name = property->name};
+    if (property->required && value_is_null(value))
+        schema_fault(validation->faults, &path, "is required");
+}
+
+// ---- Checks ----
+
+static void run_check(const struct validation *validation, const struct named_expression *check,
+                      const struct value *values) {
+    struct value holds;
+    struct failure failure;
+    if (expression_evaluate(check->expression, values, validation->now, validation->arena, &holds,
+                            &failure)) {
+        if (!holds.boolean)
+            faults_add(validation->faults, TEXT(""), "must satisfy the check %.*s: %.*s",
+                       TEXT_ARGS(check->name), TEXT_ARGS(check->source));
+    } else if (failure.code == FAILURE_OUT_OF_MEMORY) {
+        validation->faults->out_of_memory = true;
+    } else {
+        faults_add(validation->faults, TEXT(""), "cannot be tried against the check %.*s: %s",
+                   TEXT_ARGS(check->name), failure.detail);
+    }
+}
+
+// Checks see values that fit alone.
+static bool run_checks(const struct validation *validation, const struct value *values) {
+    const struct resource *resource = validation->resource;
+    bool fit = faults_none(validation->faults);
+    for (size_t i = 0; fit && i < resource->check_count; i++)
+        run_check(validation, &resource->checks[i], values);
+    return faults_none(validation->faults);
+}
+
+// ---- Records ----
+
+// A member of a new record that clients cannot set.
+static void create_read_only(const struct validation *validation, const struct property *property,
+                             const json_t *member, struct value *values) {
+    struct value *value = &values[property->index];
+    if (!make_value(validation, property, values, value))
+        validation->faults->out_of_memory = true;
+    else
+        check_read_only(validation, property, member, *value);
+}
+
+static void create_member(const struct validation *validation, const struct property *property,
+                          const json_t *member, const struct value *key, struct value *values) {
+    struct value *value = &values[property->index];
+    *value = value_null();
+    if (member && !read_member(validation, property, member, value))
+        return;
+    if (key && property == validation->resource->key.property) {
+        struct json_path path = {.name = property->name};
+        if (member && !values_are_equal(*value, *key))
+            schema_fault(validation->faults, &path, "must be the key that the path has");
+        *value = *key;
+    }
+    if (value_is_null(*value) && !make_value(validation, property, values, value))
+        validation->faults->out_of_memory = true;
+    check_required(validation, property, *value);
+}
+
+bool validate_create(const struct validation *validation, const json_t *body,
+                     const struct value *key, struct value *values) {
+    const struct resource *resource = validation->resource;
+    if (!check_members(validation, body))
+        return false;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!property->read_only)
+            create_member(validation, property, member_of(body, property), key, values);
+    }
+    // What is made last may be made of the others.
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (property->read_only)
+            create_read_only(validation, property, member_of(body, property), values);
+    }
+    return run_checks(validation, values);
+}
+
+static void replace_member(const struct validation *validation, const struct property *property,
+                           const json_t *member, const struct value *stored, struct value *values) {
+    const struct resource *resource = validation->resource;
+    struct value *value = &values[property->index];
+    *value = value_null();
+    if (property->read_only) {
+        *value = stored[property->index];
+        check_read_only(validation, property, member, *value);
+    } else if (!member && property == resource->key.property) {
+        *value = stored[property->index];
+    } else if (!member || read_member(validation, property, member, value)) {
+        struct json_path path = {.name = property->name};
+        if (property == resource->key.property &&
+            !values_are_equal(*value, stored[property->index]))
+            schema_fault(validation->faults, &path, "is the key, which cannot be changed");
+        check_required(validation, property, *value);
+    }
+}
+
+bool validate_replace(const struct validation *validation, const json_t *body,
+                      const struct value *stored, struct value *values) {
+    const struct resource *resource = validation->resource;
+    if (!check_members(validation, body))
+        return false;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        replace_member(validation, property, member_of(body, property), stored, values);
+    }
+    return run_checks(validation, values);
+}
+
+// ---- Patches ----
+
+static const struct schema_member *find_member(const struct schema *schema, struct text name) {
+    for (size_t i = 0; i < schema->member_count; i++) {
+        if (text_equal(schema->members[i].name, name))
+            return &schema->members[i];
+    }
+    return NULL;
+}
+
+// A null removes a member, so what names no property would leave no trace in the merged record.
+static void check_removals(const struct schema *schema, const json_t *patch,
+                           const struct json_path *path, struct faults *faults) {
+    if (!schema->has_members || !json_is_object(patch))
+        return;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)patch, name, value) {
+        const struct schema_member *member = find_member(schema, text_from_string(name));
+        struct json_path place = {.parent = path, .name = text_from_string(name)};
+        if (member)
+            check_removals(&member->schema, value, &place, faults);
+        else if (json_is_null(value))
+            schema_fault(faults, &place, "is not a property of %.*s", TEXT_ARGS(path->name));
+    }
+}
+
+static void check_patch(const struct validation *validation, const json_t *patch,
+                        const struct value *stored) {
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)patch, name, value) {
+        const struct property *property =
+            resource_property(validation->resource, text_from_string(name));
+        struct json_path path = {.name = text_from_string(name)};
+        if (!property && json_is_null(value))
+            fault_unknown(validation, name);
+        if (!property)
+            continue;
+        bool fixed = property->read_only || property == validation->resource->key.property;
+        if (fixed && json_is_null(value) && !value_is_null(stored[property->index]))
+            schema_fault(validation->faults, &path, "is read-only and cannot be removed");
+        check_removals(&property->schema, value, &path, validation->faults);
+    }
+}
+
+json_t *validate_update(const struct validation *validation, const json_t *current,
+                        const json_t *patch, const struct value *stored, struct value *values) {
+    if (!json_is_object(patch)) {
+        faults_add(validation->faults, TEXT(""),
+                   "must be an object with the properties that are to change");
+        return NULL;
+    }
+    check_patch(validation, patch, stored);
+    json_t *merged = json_merge_patch(current, patch);
+    if (!merged) {
+        validation->faults->out_of_memory = true;
+        return NULL;
+    }
+    if (!validate_replace(validation, merged, stored, values)) {
+        json_decref(merged);
+        return NULL;
+    }
+    return merged;
+}
+
+void validate_stored(const struct validation *validation, const json_t *record,
+                     const struct value *values) {
+    const struct resource *resource = validation->resource;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        const json_t *member = member_of(record, property);
+        struct json_path path = {.name = property->name};
+        if (member && property->kind != VALUE_BYTES)
+            property_check(property, member, &path, validation->faults);
+        check_required(validation, property, values[i]);
+    }
+    run_checks(validation, values);
+}
+
+// ---- Parameters ----
+
+static bool read_boolean(struct text text, struct value *ret_value) {
+    bool is_true = text_is(text, "true");
+    if (!is_true && !text_is(text, "false"))
+        return false;
+    *ret_value = value_boolean(is_true);
+    return true;
+}
+
+static bool read_real(struct text text, struct value *ret_value) {
+    struct failure failure;
+    json_t *number = json_read(text, &failure);
+    bool is_number = json_is_number(number);
+    if (is_number)
+        *ret_value = value_real(json_number_value(number) + 0.0);
+    json_decref(number);
+    return is_number;
+}
+
+// A made integer key counts from 1, so that anything less cannot be one.
+static bool read_integer(const struct property *property, struct text text,
+                         struct value *ret_value) {
+    int64_t integer;
+    if (!text_to_integer(text, &integer))
+        return false;
+    struct value least = property->schema.minimum;
+    if (property->line == 0 && least.kind == VALUE_INTEGER && integer < least.integer)
+        return false;
+    *ret_value = value_integer(integer);
+    return true;
+}
+
+// Writes up to 36 bytes of a value's form in `out`, whose text `ret_value` then has.
+static bool read_canonical(const struct property *property, struct text text, char out[36],
+                           struct value *ret_value) {
+    int64_t ms;
+    size_t size = 36;
+    if (property->kind == VALUE_TIMESTAMP) {
+        if (!timestamp_parse(text, &ms))
+            return false;
+        timestamp_format(ms, out);
+        size = TIMESTAMP_SIZE;
+    } else if (property->kind == VALUE_UUID) {
+        if (!format_read_uuid(text, out))
+            return false;
+    } else {
+        size = DIGEST_SIZE;
+        if (!text_hex_decode(text, out, size))
+            return false;
+    }
+    *ret_value = value_text(property->kind, text_of(out, size));
+    return true;
+}
+
+static bool read_text(const struct property *property, struct text text, struct value *ret_value) {
+    *ret_value = value_text(property->kind, text);
+    if (!text_is_utf8(text) || text_find(text, '\0') >= 0)
+        return false;
+    switch (property->schema.format) {
+    case FORMAT_DATE: return date_is_valid(text);
+    case FORMAT_URI: return format_is_uri(text);
+    case FORMAT_EMAIL: return format_is_email(text);
+    default: return true;
+    }
+}
+
+static bool read_decimal(const struct property *property, struct text text,
+                         struct value *ret_value) {
+    int64_t digits;
+    if (!format_read_decimal(text, property->scale, &digits))
+        return false;
+    *ret_value = value_decimal(digits, property->scale);
+    return true;
+}
+
+// What a value must look like, in words.
+static const char *describe(const struct property *property) {
+    static const char *const words[VALUE_KINDS] = {
+        [VALUE_BOOLEAN] = "true or false",
+        [VALUE_INTEGER] = "a whole number of at most 64 bits",
+        [VALUE_REAL] = "a number",
+        [VALUE_DECIMAL] = "a decimal number",
+        [VALUE_TEXT] = "text in UTF-8",
+        [VALUE_BYTES] = "64 hexadecimal digits",
+        [VALUE_TIMESTAMP] = "a date and time such as 2016-08-05T08:40:51.620Z",
+        [VALUE_DATE] = "a date such as 2016-08-05",
+        [VALUE_UUID] = "a UUID",
+    };
+    if (property->kind == VALUE_INTEGER && property->line == 0)
+        return "a whole number from 1 up";
+    if (property->schema.format == FORMAT_URI)
+        return "an absolute URI";
+    if (property->schema.format == FORMAT_EMAIL)
+        return "an e-mail address";
+    return words[property->kind];
+}
+
+bool validate_parameter(const struct property *property, struct text text, struct arena *arena,
+                        struct value *ret_value, struct failure *failure) {
+    char canonical[36];
+    struct value value = value_null();
+    bool fits = false;
+    switch (property->kind) {
+    case VALUE_BOOLEAN: fits = read_boolean(text, &value); break;
+    case VALUE_INTEGER: fits = read_integer(property, text, &value); break;
+    case VALUE_REAL: fits = read_real(text, &value); break;
+    case VALUE_DECIMAL: fits = read_decimal(property, text, &value); break;
+    case VALUE_TEXT:
+    case VALUE_DATE: fits = read_text(property, text, &value); break;
+    case VALUE_TIMESTAMP:
+    case VALUE_UUID:
+    case VALUE_BYTES: fits = read_canonical(property, text, canonical, &value); break;
+    default:
+        return failure_set(failure, FAILURE_INVALID_PARAMETER,
+                           "%.*s is an object or an array, which has no form as a parameter",
+                           TEXT_ARGS(property->name));
+    }
+    if (!fits)
+        return failure_set(failure, FAILURE_INVALID_PARAMETER, "%.*s must be %s",
+                           TEXT_ARGS(property->name), describe(property));
+    return value_copy(arena, value, ret_value) || failure_out_of_memory(failure);
+}
