@@ -118,7 +118,7 @@ static void accept_some(struct http_server *server, unsigned most) {
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             accept_pause(server, errno);
             return;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (errno == EAGAIN) {
             return;
         }
         // Anything else is about one connection, which is gone.

@@ -17,7 +17,7 @@ static void move_pages(struct checkpointer *checkpointer) {
                                          SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
     if (code != SQLITE_OK) {
         if (code != SQLITE_BUSY)
-            connection_complain(&checkpointer->connection, code, "a checkpoint");
+            sqlite_connection_complain(&checkpointer->connection, code, "a checkpoint");
         return;
     }
     atomic_store(&checkpointer->moved, moved > 0 ? (size_t)moved : 0);
@@ -61,11 +61,11 @@ static bool start(struct checkpointer *checkpointer, struct failure *failure) {
 bool checkpointer_open(struct checkpointer *checkpointer, const struct connection_options *options,
                        struct failure *failure) {
     *checkpointer = (struct checkpointer){0};
-    if (!connection_open(&checkpointer->connection, CONNECTION_CHECKPOINTS, options, failure))
+    if (!sqlite_connection_open(&checkpointer->connection, CONNECTION_CHECKPOINTS, options, failure))
         return false;
     if (start(checkpointer, failure))
         return true;
-    connection_close(&checkpointer->connection);
+    sqlite_connection_close(&checkpointer->connection);
     return false;
 }
 
@@ -79,7 +79,7 @@ void checkpointer_close(struct checkpointer *checkpointer) {
     uv_thread_join(&checkpointer->thread);
     uv_cond_destroy(&checkpointer->more);
     uv_mutex_destroy(&checkpointer->lock);
-    connection_close(&checkpointer->connection);
+    sqlite_connection_close(&checkpointer->connection);
     *checkpointer = (struct checkpointer){0};
 }
 
@@ -94,9 +94,9 @@ static void ask(struct checkpointer *checkpointer, size_t pages) {
 // Nearly all was moved just now; moving the rest and waiting for readers that are about to leave
 // takes a moment. A reader that stays on makes it fail, and a later checkpoint will ask again.
 static bool rewind_log(struct connection *writer) {
-    int code = connection_checkpoint(writer, SQLITE_CHECKPOINT_RESTART, REWIND_TIMEOUT);
+    int code = sqlite_connection_checkpoint(writer, SQLITE_CHECKPOINT_RESTART, REWIND_TIMEOUT);
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
-        connection_complain(writer, code, "a checkpoint");
+        sqlite_connection_complain(writer, code, "a checkpoint");
     return code == SQLITE_OK;
 }
 

@@ -165,7 +165,7 @@ static bool set_up(struct connection *connection, enum connection_role role,
            failure_out_of_memory(failure);
 }
 
-bool connection_open(struct connection *connection, enum connection_role role,
+bool sqlite_connection_open(struct connection *connection, enum connection_role role,
                      const struct connection_options *options, struct failure *failure) {
     unsigned busy_timeout = options->busy_timeout;
     if (role == CONNECTION_READS && busy_timeout > READ_BUSY_TIMEOUT)
@@ -178,11 +178,11 @@ bool connection_open(struct connection *connection, enum connection_role role,
     if (check_path(options->path, options->read_only, failure) &&
         set_up(connection, role, options, failure))
         return true;
-    connection_close(connection);
+    sqlite_connection_close(connection);
     return false;
 }
 
-void connection_close(struct connection *connection) {
+void sqlite_connection_close(struct connection *connection) {
     for (size_t i = 0; i < CONTROLS; i++)
         sqlite3_finalize(connection->controls[i]);
     statements_close(&connection->statements);
@@ -191,7 +191,7 @@ void connection_close(struct connection *connection) {
     *connection = (struct connection){0};
 }
 
-void connection_watch(struct connection *connection, const struct job *job, uint64_t ends) {
+void sqlite_connection_watch(struct connection *connection, const struct job *job, uint64_t ends) {
     connection->running = job;
     connection->ends = ends;
     connection->stopped = OUTCOME_TIMEOUT;
@@ -222,11 +222,11 @@ static void log_fault(struct connection *connection, enum log_level level, struc
     connection->swallowed = 0;
 }
 
-void connection_complain(struct connection *connection, int code, const char *what) {
+void sqlite_connection_complain(struct connection *connection, int code, const char *what) {
     log_fault(connection, LOG_WARNING, text_from_string(what), code);
 }
 
-void connection_fault(struct connection *connection, struct job *job, size_t call, int code) {
+void sqlite_connection_fault(struct connection *connection, struct job *job, size_t call, int code) {
     const char *message = sqlite3_errmsg(connection->database);
     struct outcome *outcome = &job->outcome;
     fault_outcome(code, message, outcome);
@@ -272,7 +272,7 @@ static bool get_ready(struct connection *connection, struct job *job, size_t cal
     if (code == SQLITE_OK && !has_room(connection, statement->column_count))
         code = SQLITE_NOMEM;
     if (code != SQLITE_OK) {
-        connection_fault(connection, job, call, code);
+        sqlite_connection_fault(connection, job, call, code);
         return false;
     }
     struct prepared *prepared = *ret_prepared;
@@ -283,7 +283,7 @@ static bool get_ready(struct connection *connection, struct job *job, size_t cal
         return defect(connection, job, call, "the wrong number of columns", NULL);
     code = cells_bind(prepared->statement, this->parameters, this->parameter_count);
     if (code != SQLITE_OK)
-        connection_fault(connection, job, call, code);
+        sqlite_connection_fault(connection, job, call, code);
     return code == SQLITE_OK;
 }
 
@@ -293,7 +293,7 @@ static bool deliver_row(struct connection *connection, struct job *job, size_t c
     size_t count = statement->column_count;
     size_t fit = cells_read(row, statement->columns, count, connection->cells);
     if (fit < count && sqlite3_errcode(connection->database) == SQLITE_NOMEM) {
-        connection_fault(connection, job, call, SQLITE_NOMEM);
+        sqlite_connection_fault(connection, job, call, SQLITE_NOMEM);
         return false;
     }
     if (fit < count)
@@ -321,7 +321,7 @@ static bool step_through(struct connection *connection, struct job *job, size_t 
             return false;
     }
     if (code != SQLITE_DONE) {
-        connection_fault(connection, job, call, code);
+        sqlite_connection_fault(connection, job, call, code);
         return false;
     }
     // After a statement that changes no rows, sqlite3_changes64 is still that of the one before.
@@ -330,7 +330,7 @@ static bool step_through(struct connection *connection, struct job *job, size_t 
     return true;
 }
 
-bool connection_run(struct connection *connection, struct job *job, size_t call) {
+bool sqlite_connection_run(struct connection *connection, struct job *job, size_t call) {
     struct call *this = &job->calls[call];
     this->rows = 0;
     struct prepared *prepared = NULL;
@@ -346,24 +346,24 @@ bool connection_run(struct connection *connection, struct job *job, size_t call)
     return done;
 }
 
-bool connection_run_all(struct connection *connection, struct job *job) {
+bool sqlite_connection_run_all(struct connection *connection, struct job *job) {
     job->outcome.kind = OUTCOME_DONE;
     job->started = true;
     for (size_t i = 0; i < job->call_count; i++) {
-        if (!connection_run(connection, job, i))
+        if (!sqlite_connection_run(connection, job, i))
             return false;
     }
     return true;
 }
 
-int connection_checkpoint(struct connection *connection, int mode, unsigned timeout) {
+int sqlite_connection_checkpoint(struct connection *connection, int mode, unsigned timeout) {
     sqlite3_busy_timeout(connection->database, (int)timeout);
     int code = sqlite3_wal_checkpoint_v2(connection->database, NULL, mode, NULL, NULL);
     sqlite3_busy_timeout(connection->database, (int)connection->busy_timeout);
     return code;
 }
 
-int connection_control(struct connection *connection, enum control control) {
+int sqlite_connection_control(struct connection *connection, enum control control) {
     sqlite3_stmt **statement = &connection->controls[control];
     if (!*statement) {
         struct text sql = control_sql[control];
@@ -376,6 +376,6 @@ int connection_control(struct connection *connection, enum control control) {
     return sqlite3_reset(*statement);
 }
 
-bool connection_in_transaction(const struct connection *connection) {
+bool sqlite_connection_in_transaction(const struct connection *connection) {
     return !sqlite3_get_autocommit(connection->database);
 }

@@ -52,35 +52,35 @@ struct connection {
     unsigned swallowed;
 };
 
-bool connection_open(struct connection *connection, enum connection_role role,
+bool sqlite_connection_open(struct connection *connection, enum connection_role role,
                      const struct connection_options *options, struct failure *failure);
 
 // Takes zeroed memory and one whose opening failed, too.
-void connection_close(struct connection *connection);
+void sqlite_connection_close(struct connection *connection);
 
 // Says which job runs next, and until when it may; `ends` as above.
-void connection_watch(struct connection *connection, const struct job *job, uint64_t ends);
+void sqlite_connection_watch(struct connection *connection, const struct job *job, uint64_t ends);
 
 // Runs one call of a job: binds, steps, delivers the rows, looks at its `expect`. False where
 // job->outcome says why not; the call may have changed something then all the same.
-bool connection_run(struct connection *connection, struct job *job, size_t call);
+bool sqlite_connection_run(struct connection *connection, struct job *job, size_t call);
 
 // Runs every call of a job, up to the first that fails.
-bool connection_run_all(struct connection *connection, struct job *job);
+bool sqlite_connection_run_all(struct connection *connection, struct job *job);
 
 // Sets the outcome that an SQLite result code stands for, and logs the driver's words where a
 // client will not learn enough.
-void connection_fault(struct connection *connection, struct job *job, size_t call, int code);
+void sqlite_connection_fault(struct connection *connection, struct job *job, size_t call, int code);
 
 // Logs the driver's words about `what`, which no job is answered with.
-void connection_complain(struct connection *connection, int code, const char *what);
+void sqlite_connection_complain(struct connection *connection, int code, const char *what);
 
 // Runs a checkpoint of SQLite's `mode`, waiting at most so many milliseconds for others; an SQLite
 // result code.
-int connection_checkpoint(struct connection *connection, int mode, unsigned timeout);
+int sqlite_connection_checkpoint(struct connection *connection, int mode, unsigned timeout);
 
 // Runs a statement about transactions; an SQLite result code.
-int connection_control(struct connection *connection, enum control control);
+int sqlite_connection_control(struct connection *connection, enum control control);
 
 // Whether a transaction is open: after some errors SQLite has ended it by itself.
-bool connection_in_transaction(const struct connection *connection);
+bool sqlite_connection_in_transaction(const struct connection *connection);

@@ -21,12 +21,12 @@ static void run_scanner(void *argument) {
 
 static bool start_scanner(struct scanner *scanner, const struct connection_options *options,
                           struct failure *failure) {
-    if (!connection_open(&scanner->connection, CONNECTION_READS, options, failure))
+    if (!sqlite_connection_open(&scanner->connection, CONNECTION_READS, options, failure))
         return false;
     int error = uv_thread_create(&scanner->thread, run_scanner, scanner);
     if (!error)
         return true;
-    connection_close(&scanner->connection);
+    sqlite_connection_close(&scanner->connection);
     return failure_set(failure, FAILURE_UNAVAILABLE, "no thread: %s", uv_strerror(error));
 }
 
@@ -57,7 +57,7 @@ void scanners_close(struct scanners *scanners) {
     queue_close(&scanners->queue);
     for (size_t i = 0; i < scanners->count; i++) {
         uv_thread_join(&scanners->scanners[i].thread);
-        connection_close(&scanners->scanners[i].connection);
+        sqlite_connection_close(&scanners->scanners[i].connection);
     }
     queue_free(&scanners->queue);
     free(scanners->scanners);

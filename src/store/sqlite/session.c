@@ -20,17 +20,17 @@ bool job_is_over(struct job *job, uint64_t now) {
 
 void job_read(struct job *job, struct connection *connection) {
     // A SELECT alone is a transaction by itself.
-    bool begin = job->call_count > 1 && !connection_in_transaction(connection);
-    int code = begin ? connection_control(connection, CONTROL_BEGIN) : SQLITE_OK;
+    bool begin = job->call_count > 1 && !sqlite_connection_in_transaction(connection);
+    int code = begin ? sqlite_connection_control(connection, CONTROL_BEGIN) : SQLITE_OK;
     if (code == SQLITE_OK) {
-        connection_watch(connection, job, job->ends);
-        connection_run_all(connection, job);
-        connection_watch(connection, NULL, 0);
+        sqlite_connection_watch(connection, job, job->ends);
+        sqlite_connection_run_all(connection, job);
+        sqlite_connection_watch(connection, NULL, 0);
     } else {
-        connection_fault(connection, job, 0, code);
+        sqlite_connection_fault(connection, job, 0, code);
     }
-    if (begin && connection_in_transaction(connection))
-        connection_control(connection, CONTROL_ROLLBACK); // it changed nothing
+    if (begin && sqlite_connection_in_transaction(connection))
+        sqlite_connection_control(connection, CONTROL_ROLLBACK); // it changed nothing
 }
 
 static void on_handle_closed(struct session *session) {
@@ -39,7 +39,7 @@ static void on_handle_closed(struct session *session) {
     struct sqlite_store *store = (struct sqlite_store *)session->base.store;
     void (*on_detached)(void *) = session->on_detached;
     void *owner = session->owner;
-    connection_close(&session->reader);
+    sqlite_connection_close(&session->reader);
     free(session);
     atomic_fetch_sub(&store->sessions, 1);
     on_detached(owner);
@@ -92,15 +92,15 @@ static struct job *next_read(struct session *session) {
 static void run_reads(struct session *session) {
     struct connection *reader = &session->reader;
     if (session->reads && session->reads->next)
-        connection_control(reader, CONTROL_BEGIN);
+        sqlite_connection_control(reader, CONTROL_BEGIN);
     for (unsigned i = 0; session->reads && i < READS_A_TURN; i++) {
         struct job *job = next_read(session);
         if (!job_is_over(job, uv_now(session->loop)))
             job_read(job, reader);
         answer(job);
     }
-    if (connection_in_transaction(reader))
-        connection_control(reader, CONTROL_ROLLBACK);
+    if (sqlite_connection_in_transaction(reader))
+        sqlite_connection_control(reader, CONTROL_ROLLBACK);
 }
 
 static void hand_over_writes(struct session *session) {
@@ -144,13 +144,13 @@ bool session_attach(struct store *base, uv_loop_t *loop, struct store_session **
     struct session *session = calloc(1, sizeof *session);
     if (!session)
         return failure_out_of_memory(failure);
-    if (!connection_open(&session->reader, CONNECTION_READS, &store->connection, failure)) {
+    if (!sqlite_connection_open(&session->reader, CONNECTION_READS, &store->connection, failure)) {
         free(session);
         return false;
     }
     int error = mailbox_open(&session->mailbox, loop);
     if (error) {
-        connection_close(&session->reader);
+        sqlite_connection_close(&session->reader);
         free(session);
         return failure_set(failure, FAILURE_UNAVAILABLE, "no mailbox: %s", uv_strerror(error));
     }

@@ -14,10 +14,10 @@ static void close_store(struct store *base) {
     writer_stop(&store->writer);
     checkpointer_close(&store->checkpointer);
     if (store->writer.connection.database && !store->connection.read_only) {
-        int code = connection_checkpoint(&store->writer.connection, SQLITE_CHECKPOINT_TRUNCATE,
+        int code = sqlite_connection_checkpoint(&store->writer.connection, SQLITE_CHECKPOINT_TRUNCATE,
                                          CLOSE_TIMEOUT);
         if (code != SQLITE_OK) // nothing is lost: the log stays, and is read at the next start
-            connection_complain(&store->writer.connection, code, "the last checkpoint");
+            sqlite_connection_complain(&store->writer.connection, code, "the last checkpoint");
     }
     writer_close(&store->writer);
     free(store->path);

@@ -83,8 +83,8 @@ static bool gather(struct writer *writer) {
 
 // Leaves no transaction behind.
 static void roll_back(struct writer *writer) {
-    if (connection_in_transaction(&writer->connection))
-        connection_control(&writer->connection, CONTROL_ROLLBACK);
+    if (sqlite_connection_in_transaction(&writer->connection))
+        sqlite_connection_control(&writer->connection, CONTROL_ROLLBACK);
 }
 
 static void restart(struct job *job) {
@@ -100,32 +100,32 @@ static uint64_t ends_of(const struct writer *writer, const struct job *job, uint
 
 // Undoes a job inside its savepoint.
 static enum verdict undo(struct connection *connection) {
-    if (connection_control(connection, CONTROL_UNDO) == SQLITE_OK &&
-        connection_control(connection, CONTROL_RELEASE) == SQLITE_OK)
+    if (sqlite_connection_control(connection, CONTROL_UNDO) == SQLITE_OK &&
+        sqlite_connection_control(connection, CONTROL_RELEASE) == SQLITE_OK)
         return VERDICT_CLEAR;
     return VERDICT_LOST;
 }
 
 // Runs a job so that only its own changes are undone when it fails.
 static enum verdict run_in_savepoint(struct connection *connection, struct job *job) {
-    int code = connection_control(connection, CONTROL_SAVEPOINT);
-    if (code == SQLITE_OK && connection_run_all(connection, job)) {
-        code = connection_control(connection, CONTROL_RELEASE);
+    int code = sqlite_connection_control(connection, CONTROL_SAVEPOINT);
+    if (code == SQLITE_OK && sqlite_connection_run_all(connection, job)) {
+        code = sqlite_connection_control(connection, CONTROL_RELEASE);
         if (code == SQLITE_OK)
             return VERDICT_CLEAR;
     }
     if (code != SQLITE_OK)
-        connection_fault(connection, job, job->call_count, code);
-    return connection_in_transaction(connection) ? undo(connection) : VERDICT_LOST;
+        sqlite_connection_fault(connection, job, job->call_count, code);
+    return sqlite_connection_in_transaction(connection) ? undo(connection) : VERDICT_LOST;
 }
 
 // Runs a job that is undone, when that is needed, with the whole group. One call seldom needs it:
 // a statement that fails has changed nothing.
 static enum verdict run_plainly(struct connection *connection, struct job *job) {
     int64_t changes = sqlite3_total_changes64(connection->database);
-    if (connection_run_all(connection, job))
+    if (sqlite_connection_run_all(connection, job))
         return VERDICT_CLEAR;
-    if (!connection_in_transaction(connection))
+    if (!sqlite_connection_in_transaction(connection))
         return VERDICT_LOST;
     return sqlite3_total_changes64(connection->database) == changes ? VERDICT_CLEAR
                                                                     : VERDICT_STAINED;
@@ -135,16 +135,16 @@ static enum verdict run_job(struct writer *writer, struct job *job, bool in_save
                             uint64_t now) {
     struct connection *connection = &writer->connection;
     restart(job);
-    connection_watch(connection, job, ends_of(writer, job, now));
+    sqlite_connection_watch(connection, job, ends_of(writer, job, now));
     enum verdict verdict =
         in_savepoint ? run_in_savepoint(connection, job) : run_plainly(connection, job);
-    connection_watch(connection, NULL, 0);
+    sqlite_connection_watch(connection, NULL, 0);
     return verdict;
 }
 
 static void refuse(struct writer *writer, struct job **jobs, size_t count, int code) {
     for (size_t i = 0; i < count; i++)
-        connection_fault(&writer->connection, jobs[i], 0, code);
+        sqlite_connection_fault(&writer->connection, jobs[i], 0, code);
 }
 
 // The job that cost the group its transaction keeps its outcome and is not run again.
@@ -159,7 +159,7 @@ static void set_aside(struct writer *writer, size_t index) {
 // `careful` every job.
 static enum fate try_group(struct writer *writer, bool careful) {
     struct connection *connection = &writer->connection;
-    int code = connection_control(connection, CONTROL_BEGIN_WRITE);
+    int code = sqlite_connection_control(connection, CONTROL_BEGIN_WRITE);
     if (code != SQLITE_OK) {
         refuse(writer, writer->group, writer->count, code);
         return FATE_REFUSED;
@@ -175,10 +175,10 @@ static enum fate try_group(struct writer *writer, bool careful) {
             set_aside(writer, i);
         return FATE_UNDONE;
     }
-    code = connection_control(connection, CONTROL_COMMIT);
+    code = sqlite_connection_control(connection, CONTROL_COMMIT);
     if (code == SQLITE_OK)
         return FATE_COMMITTED;
-    connection_complain(connection, code, "COMMIT");
+    sqlite_connection_complain(connection, code, "COMMIT");
     roll_back(writer);
     return FATE_UNCOMMITTED;
 }
@@ -186,7 +186,7 @@ static enum fate try_group(struct writer *writer, bool careful) {
 // The commit of a job alone failed: unless the disk was full, what was written of it may still be
 // found should the process die before the place in the log is used again.
 static void fail_commit(struct connection *connection, struct job *job, int code) {
-    connection_fault(connection, job, job->call_count ? job->call_count - 1 : 0, code);
+    sqlite_connection_fault(connection, job, job->call_count ? job->call_count - 1 : 0, code);
     if (job->outcome.kind == OUTCOME_UNAVAILABLE)
         job->outcome.kind = OUTCOME_UNKNOWN;
 }
@@ -194,12 +194,12 @@ static void fail_commit(struct connection *connection, struct job *job, int code
 // A transaction for one job, which needs no savepoint. An SQLite result code: that of its BEGIN.
 static int run_alone(struct writer *writer, struct job *job) {
     struct connection *connection = &writer->connection;
-    int code = connection_control(connection, CONTROL_BEGIN_WRITE);
+    int code = sqlite_connection_control(connection, CONTROL_BEGIN_WRITE);
     if (code != SQLITE_OK)
         return code;
     run_job(writer, job, false, clock_monotonic());
     if (job->outcome.kind == OUTCOME_DONE) {
-        code = connection_control(connection, CONTROL_COMMIT);
+        code = sqlite_connection_control(connection, CONTROL_COMMIT);
         if (code != SQLITE_OK)
             fail_commit(connection, job, code);
     }
@@ -261,12 +261,12 @@ static int on_commit_logged(void *argument, sqlite3 *database, const char *name,
 bool writer_open(struct writer *writer, size_t queue_limit,
                  const struct connection_options *options, struct failure *failure) {
     *writer = (struct writer){0};
-    if (!connection_open(&writer->connection, CONNECTION_WRITES, options, failure))
+    if (!sqlite_connection_open(&writer->connection, CONNECTION_WRITES, options, failure))
         return false;
     sqlite3_wal_hook(writer->connection.database, on_commit_logged, writer);
     if (queue_open(&writer->queue, queue_limit, failure))
         return true;
-    connection_close(&writer->connection);
+    sqlite_connection_close(&writer->connection);
     return false;
 }
 
@@ -292,5 +292,5 @@ void writer_close(struct writer *writer) {
     if (!writer->connection.database)
         return;
     queue_free(&writer->queue);
-    connection_close(&writer->connection);
+    sqlite_connection_close(&writer->connection);
 }
