@@ -150,7 +150,8 @@ const struct dialect dialect_postgres = {
         "WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND a.attnum > 0 "
         "AND NOT a.attisdropped ORDER BY c.relname, a.attnum"),
     .list_indexes = TEXT_INIT(
-        "SELECT c.relname::text, i.relname::text, x.indisunique, coalesce(a.attname::text, '') "
+        "SELECT c.relname::text, i.relname::text, x.indisunique, "
+        "CASE WHEN x.indpred IS NOT NULL THEN '' ELSE coalesce(a.attname::text, '') END "
         "FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS c ON c.oid = x.indrelid "
         "JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid "
         "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "

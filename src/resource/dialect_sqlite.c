@@ -1,16 +1,35 @@
 // SQLite 3.40 and later.
 #include "resource/dialect_internal.h"
 
+// The types that SQLite knows, in names that say what is stored: a name with INT in it is an
+// INTEGER, one with TEXT a TEXT, and of the others it takes whatever it is given. So a column whose
+// meaning changes is seen to be of another type.
 static const struct text type_names[VALUE_KINDS] = {
-    [VALUE_NULL] = TEXT_INIT("TEXT"),       [VALUE_BOOLEAN] = TEXT_INIT("INTEGER"),
+    [VALUE_NULL] = TEXT_INIT("TEXT"),       [VALUE_BOOLEAN] = TEXT_INIT("BOOLEAN"),
     [VALUE_INTEGER] = TEXT_INIT("INTEGER"), [VALUE_REAL] = TEXT_INIT("REAL"),
     [VALUE_DECIMAL] = TEXT_INIT("INTEGER"), [VALUE_TEXT] = TEXT_INIT("TEXT"),
-    [VALUE_BYTES] = TEXT_INIT("BLOB"),      [VALUE_TIMESTAMP] = TEXT_INIT("TEXT"),
-    [VALUE_DATE] = TEXT_INIT("TEXT"),       [VALUE_UUID] = TEXT_INIT("TEXT"),
-    [VALUE_JSON] = TEXT_INIT("TEXT"),
+    [VALUE_BYTES] = TEXT_INIT("BLOB"),      [VALUE_TIMESTAMP] = TEXT_INIT("TIMESTAMP_TEXT"),
+    [VALUE_DATE] = TEXT_INIT("DATE_TEXT"),  [VALUE_UUID] = TEXT_INIT("UUID_TEXT"),
+    [VALUE_JSON] = TEXT_INIT("JSON_TEXT"),
+};
+
+// A decimal is the integer of its digits.
+static const struct text decimal_types[] = {
+    TEXT_INIT("SCALED_INTEGER(0)"),  TEXT_INIT("SCALED_INTEGER(1)"),
+    TEXT_INIT("SCALED_INTEGER(2)"),  TEXT_INIT("SCALED_INTEGER(3)"),
+    TEXT_INIT("SCALED_INTEGER(4)"),  TEXT_INIT("SCALED_INTEGER(5)"),
+    TEXT_INIT("SCALED_INTEGER(6)"),  TEXT_INIT("SCALED_INTEGER(7)"),
+    TEXT_INIT("SCALED_INTEGER(8)"),  TEXT_INIT("SCALED_INTEGER(9)"),
+    TEXT_INIT("SCALED_INTEGER(10)"), TEXT_INIT("SCALED_INTEGER(11)"),
+    TEXT_INIT("SCALED_INTEGER(12)"), TEXT_INIT("SCALED_INTEGER(13)"),
+    TEXT_INIT("SCALED_INTEGER(14)"), TEXT_INIT("SCALED_INTEGER(15)"),
+    TEXT_INIT("SCALED_INTEGER(16)"), TEXT_INIT("SCALED_INTEGER(17)"),
+    TEXT_INIT("SCALED_INTEGER(18)"),
 };
 
 static struct text column_type(const struct property *property) {
+    if (property->kind == VALUE_DECIMAL)
+        return decimal_types[property->scale];
     return type_names[property->kind];
 }
 
@@ -116,13 +135,14 @@ const struct dialect dialect_sqlite = {
     .order_ascending = TEXT_INIT(" ASC"),
     .order_descending = TEXT_INIT(" DESC"),
     .made_key = TEXT_INIT("INTEGER PRIMARY KEY AUTOINCREMENT"),
-    .list_columns =
-        TEXT_INIT("SELECT t.name, c.name, c.type, c.\"notnull\" FROM sqlite_schema AS t "
-                  "JOIN pragma_table_xinfo(t.name) AS c "
-                  "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-                  "ORDER BY t.name, c.cid"),
+    .list_columns = TEXT_INIT("SELECT t.name, c.name, c.type, "
+                              "c.\"notnull\" OR c.pk > 0 FROM sqlite_schema AS t "
+                              "JOIN pragma_table_xinfo(t.name) AS c "
+                              "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+                              "ORDER BY t.name, c.cid"),
     .list_indexes = TEXT_INIT(
-        "SELECT t.name, i.name, i.\"unique\", coalesce(c.name, '') FROM sqlite_schema AS t "
+        "SELECT t.name, i.name, i.\"unique\", "
+        "CASE WHEN i.partial THEN '' ELSE coalesce(c.name, '') END FROM sqlite_schema AS t "
         "JOIN pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c "
         "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
         "ORDER BY t.name, i.name, c.seqno"),
