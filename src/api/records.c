@@ -49,16 +49,16 @@ static enum step_result read_key(struct exchange *exchange) {
     bool valid = validate_parameter(key->property, exchange->path_key, arena_of(exchange),
                                     &exchange->key, &exchange->failure);
     if (valid && key->kind == KEY_INTEGER && exchange->key.integer < 1)
-        valid = failure_set(&exchange->failure, FAILURE_INVALID_KEY, "must be 1 or more");
+        valid = failure_set(&exchange->failure, FAILURE_INVALID_KEY, "%.*s must be 1 or more",
+                            TEXT_ARGS(key->property->name));
     if (valid)
         return STEP_NEXT;
     if (exchange->failure.code == FAILURE_OUT_OF_MEMORY)
         return STEP_FAIL;
     if (key->kind == KEY_SHA256 || key->kind == KEY_PROPERTY)
         return no_such_record(exchange);
-    struct failure reason = exchange->failure;
-    return exchange_fail(exchange, FAILURE_INVALID_KEY, "%.*s %s", TEXT_ARGS(key->property->name),
-                         reason.detail);
+    exchange->failure.code = FAILURE_INVALID_KEY;
+    return STEP_FAIL;
 }
 
 static enum step_result invalid_body(struct exchange *exchange) {
