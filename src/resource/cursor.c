@@ -42,12 +42,9 @@ static int sextet(char digit) {
     return digit == '_' ? 63 : -1;
 }
 
-// False where it is none. Bits that are left over must be zero, so that no two texts stand for the
-// same bytes.
-static bool base64url_decode(struct arena *arena, struct text text, struct text *ret_bytes) {
-    unsigned char *out = text.size % 4 == 1 ? NULL : arena_allocate(arena, text.size + 1);
-    if (!out)
-        return false;
+// Decodes into `out`, which has room for as many bytes as the text. False where it is none. Bits
+// that are left over must be zero, so that no two texts stand for the same bytes.
+static bool base64url_decode(struct text text, unsigned char *out, size_t *ret_size) {
     size_t size = 0;
     unsigned bits = 0;
     unsigned bit_count = 0;
@@ -63,8 +60,8 @@ static bool base64url_decode(struct arena *arena, struct text text, struct text 
             bits &= (1U << bit_count) - 1;
         }
     }
-    *ret_bytes = text_of((const char *)out, size);
-    return bits == 0;
+    *ret_size = size;
+    return bits == 0 && text.size % 4 != 1;
 }
 
 // ---- What is inside ----
@@ -221,16 +218,17 @@ bool cursor_read(const struct query *query, struct text cursor, struct text curs
                  struct arena *arena, struct value **ret_position, bool *ret_backward,
                  struct failure *failure) {
     struct value *position = arena_allocate_zero(arena, query->sort_count, sizeof *position);
-    if (!position)
+    unsigned char *bytes = arena_allocate(arena, cursor.size);
+    size_t size;
+    if (!position || !bytes)
         return failure_out_of_memory(failure);
-    struct text bytes;
-    if (!base64url_decode(arena, cursor, &bytes) || bytes.size < CURSOR_SEAL_SIZE)
+    if (!base64url_decode(cursor, bytes, &size) || size < CURSOR_SEAL_SIZE)
         return refuse(failure);
-    struct text payload = text_of(bytes.data, bytes.size - CURSOR_SEAL_SIZE);
+    struct text payload = text_of((const char *)bytes, size - CURSOR_SEAL_SIZE);
     unsigned char seal[DIGEST_SIZE];
     if (!make_seal(payload, query->arguments, cursor_key, seal))
         return failure_out_of_memory(failure);
-    if (!digest_equal(seal, bytes.data + payload.size, CURSOR_SEAL_SIZE))
+    if (!digest_equal(seal, bytes + payload.size, CURSOR_SEAL_SIZE))
         return refuse(failure);
     unsigned char head[2];
     if (!take_bytes(&payload, head, sizeof head) || head[0] != CURSOR_VERSION ||

@@ -338,9 +338,7 @@ static void append_filter(struct list *list) {
         return;
     }
     size_t start = sql->text.size;
-    sql_text(sql, "(");
     sql_expression(sql, list->query->filter, list->now);
-    sql_text(sql, ")");
     if (sql->text.failed)
         return;
     // A copy, because the buffer moves while it grows.

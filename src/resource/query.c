@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 // A query while its parameters are read.
-struct reading {
+struct reader {
     struct query query;
     struct text cursor_key;
     struct arena *arena;
@@ -24,31 +24,31 @@ struct reading {
     bool told_parameters;              // a fault has named the parameters that exist
 };
 
-static void run_out_of_memory(struct reading *reading) {
-    reading->failed = true;
-    failure_out_of_memory(reading->failure);
+static void run_out_of_memory(struct reader *reader) {
+    reader->failed = true;
+    failure_out_of_memory(reader->failure);
 }
 
 // Whether there is no use in looking at what comes next.
-static bool is_hopeless(const struct reading *reading) {
-    return reading->faults->count == FAULTS_MAX ||
-           (reading->failed && reading->failure->code == FAILURE_OUT_OF_MEMORY);
+static bool is_hopeless(const struct reader *reader) {
+    return reader->faults->count == FAULTS_MAX ||
+           (reader->failed && reader->failure->code == FAILURE_OUT_OF_MEMORY);
 }
 
 // Notes what is wrong with the parameter. The first of all faults is the failure, too.
-static void refuse_text(struct reading *reading, enum failure_code code, struct text detail) {
+static void refuse_text(struct reader *reader, enum failure_code code, struct text detail) {
     if (!detail.data || code == FAILURE_OUT_OF_MEMORY) {
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
         return;
     }
-    faults_add(reading->faults, reading->parameter->name, "%.*s", TEXT_ARGS(detail));
-    if (!reading->failed)
-        failure_set(reading->failure, code, "%.*s", TEXT_ARGS(detail));
-    reading->failed = true;
+    faults_add(reader->faults, reader->parameter->name, "%.*s", TEXT_ARGS(detail));
+    if (!reader->failed)
+        failure_set(reader->failure, code, "%.*s", TEXT_ARGS(detail));
+    reader->failed = true;
 }
 
-#define refuse(reading, code, ...)                                                                 \
-    refuse_text(reading, code, arena_format((reading)->arena, __VA_ARGS__))
+#define refuse(reader, code, ...)                                                                  \
+    refuse_text(reader, code, arena_format((reader)->arena, __VA_ARGS__))
 
 // ---- Which properties a list can be asked about ----
 
@@ -66,120 +66,119 @@ static void append_listed(struct buffer *list, struct text name) {
     buffer_append_text(list, name);
 }
 
-static struct text finish_list(struct reading *reading, struct buffer *list) {
+static struct text finish_list(struct reader *reader, struct buffer *list) {
     struct text text = {NULL, 0};
     if (!list->failed)
-        text = arena_copy(reading->arena, buffer_text(list));
+        text = arena_copy(reader->arena, buffer_text(list));
     buffer_free(list);
     return text;
 }
 
 // The names of the properties that qualify: "a, b, c".
-static struct text list_properties(struct reading *reading,
+static struct text list_properties(struct reader *reader,
                                    bool (*qualifies)(const struct property *)) {
-    const struct resource *resource = reading->query.resource;
+    const struct resource *resource = reader->query.resource;
     struct buffer list = {0};
     for (size_t i = 0; i < resource->property_count; i++)
         if (qualifies(&resource->properties[i]))
             append_listed(&list, resource->properties[i].name);
-    return finish_list(reading, &list);
+    return finish_list(reader, &list);
 }
 
 // Refuses a name in a list like sort's. The first such fault of a parameter says what exists.
-static void refuse_name(struct reading *reading, const struct property *property, struct text name,
+static void refuse_name(struct reader *reader, const struct property *property, struct text name,
                         bool (*qualifies)(const struct property *)) {
-    struct text word = reading->parameter->name;
+    struct text word = reader->parameter->name;
     const char *reason = property && !property->write_only ? "has no order" : "is no property here";
-    if (reading->told == reading->parameter) {
-        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s", TEXT_ARGS(word),
+    if (reader->told == reader->parameter) {
+        refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s", TEXT_ARGS(word),
                TEXT_ARGS(name), reason);
         return;
     }
-    struct text known = list_properties(reading, qualifies);
+    struct text known = list_properties(reader, qualifies);
     if (known.data)
-        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s; it takes %.*s",
-               TEXT_ARGS(word), TEXT_ARGS(name), reason, TEXT_ARGS(known));
+        refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s; it takes %.*s", TEXT_ARGS(word),
+               TEXT_ARGS(name), reason, TEXT_ARGS(known));
     else
-        run_out_of_memory(reading);
-    reading->told = reading->parameter;
+        run_out_of_memory(reader);
+    reader->told = reader->parameter;
 }
 
 // The property of a name in a list like sort's, or NULL and a fault.
-static const struct property *find_property(struct reading *reading, struct text name,
+static const struct property *find_property(struct reader *reader, struct text name,
                                             bool (*qualifies)(const struct property *)) {
-    const struct property *property = resource_property(reading->query.resource, name);
+    const struct property *property = resource_property(reader->query.resource, name);
     if (property && qualifies(property))
         return property;
-    refuse_name(reading, property, name, qualifies);
+    refuse_name(reader, property, name, qualifies);
     return NULL;
 }
 
 // ---- Filters ----
 
-static void add_argument(struct reading *reading) {
-    const struct parameter *parameter = reading->parameter;
+static void add_argument(struct reader *reader) {
+    const struct parameter *parameter = reader->parameter;
     struct text *argument =
-        arena_grow(reading->arena, &reading->arguments, reading->argument_count, sizeof *argument);
+        arena_grow(reader->arena, &reader->arguments, reader->argument_count, sizeof *argument);
     if (!argument) {
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
         return;
     }
-    *argument = arena_format(reading->arena, "%.*s=%.*s", TEXT_ARGS(parameter->name),
+    *argument = arena_format(reader->arena, "%.*s=%.*s", TEXT_ARGS(parameter->name),
                              TEXT_ARGS(parameter->value));
     if (argument->data)
-        reading->argument_count++;
+        reader->argument_count++;
     else
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
 }
 
-static void add_filter(struct reading *reading, const struct expression *filter) {
+static void add_filter(struct reader *reader, const struct expression *filter) {
     const struct expression *both =
-        filter ? expression_and(reading->arena, reading->query.filter, filter) : NULL;
+        filter ? expression_and(reader->arena, reader->query.filter, filter) : NULL;
     if (!both) {
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
         return;
     }
-    reading->query.filter = both;
-    add_argument(reading);
+    reader->query.filter = both;
+    add_argument(reader);
 }
 
-static void read_filter(struct reading *reading, struct text source) {
+static void read_filter(struct reader *reader, struct text source) {
     struct failure failure;
-    const struct expression *filter =
-        expression_parse(reading->arena, reading->query.resource, EXPRESSION_FOR_QUERY, NULL,
-                         source, &failure, NULL);
+    const struct expression *filter = expression_parse(
+        reader->arena, reader->query.resource, EXPRESSION_FOR_QUERY, NULL, source, &failure, NULL);
     if (filter)
-        add_filter(reading, filter);
+        add_filter(reader, filter);
     else
-        refuse(reading, failure.code, "filter: %s", failure.detail);
+        refuse(reader, failure.code, "filter: %s", failure.detail);
 }
 
-static void read_named_filter(struct reading *reading, const struct named_filter *filter) {
-    struct text value = reading->parameter->value;
+static void read_named_filter(struct reader *reader, const struct named_filter *filter) {
+    struct text value = reader->parameter->value;
     struct buffer known = {0};
     for (size_t i = 0; i < filter->value_count; i++) {
         if (text_equal(filter->values[i].name, value)) {
             buffer_free(&known);
-            add_filter(reading, filter->values[i].expression);
+            add_filter(reader, filter->values[i].expression);
             return;
         }
         append_listed(&known, filter->values[i].name);
     }
-    struct text list = finish_list(reading, &known);
+    struct text list = finish_list(reader, &known);
     if (list.data)
-        refuse(reading, FAILURE_INVALID_PARAMETER, "%.*s must be one of: %.*s",
+        refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s must be one of: %.*s",
                TEXT_ARGS(filter->name), TEXT_ARGS(list));
     else
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
 }
 
-static void read_property(struct reading *reading, const struct property *property) {
+static void read_property(struct reader *reader, const struct property *property) {
     struct value value;
     struct failure failure;
-    if (validate_parameter(property, reading->parameter->value, reading->arena, &value, &failure))
-        add_filter(reading, expression_equal(reading->arena, property, value));
+    if (validate_parameter(property, reader->parameter->value, reader->arena, &value, &failure))
+        add_filter(reader, expression_equal(reader->arena, property, value));
     else
-        refuse(reading,
+        refuse(reader,
                failure.code == FAILURE_OUT_OF_MEMORY ? failure.code : FAILURE_INVALID_PARAMETER,
                "%.*s %s", TEXT_ARGS(property->name), failure.detail);
 }
@@ -247,29 +246,29 @@ static bool is_in_sort(const struct query *query, const struct property *propert
     return false;
 }
 
-// False where there is no use in reading the next one.
-static bool read_sort_key(struct reading *reading, struct text name) {
-    struct query *query = &reading->query;
+// False where there is no use in reader the next one.
+static bool read_sort_key(struct reader *reader, struct text name) {
+    struct query *query = &reader->query;
     if (query->sort_count == QUERY_MAX_SORT_KEYS) {
-        refuse(reading, FAILURE_INVALID_PARAMETER, "sort: at most %d properties can be named",
+        refuse(reader, FAILURE_INVALID_PARAMETER, "sort: at most %d properties can be named",
                QUERY_MAX_SORT_KEYS);
         return false;
     }
     bool descending = text_starts_with(name, TEXT("-"));
     name = descending ? text_from(name, 1) : name;
-    const struct property *property = find_property(reading, name, is_comparable);
+    const struct property *property = find_property(reader, name, is_comparable);
     if (property && is_in_sort(query, property)) {
-        refuse(reading, FAILURE_INVALID_PARAMETER, "sort: '%.*s' is named twice", TEXT_ARGS(name));
+        refuse(reader, FAILURE_INVALID_PARAMETER, "sort: '%.*s' is named twice", TEXT_ARGS(name));
     } else if (property) {
         query->sort[query->sort_count++] = (struct sort_key){property, descending};
-        reading->descending = descending;
+        reader->descending = descending;
     }
-    return !is_hopeless(reading);
+    return !is_hopeless(reader);
 }
 
 // A cursor carries the values of the sort keys, and must fit into a request line.
-static void check_sort_size(struct reading *reading) {
-    const struct query *query = &reading->query;
+static void check_sort_size(struct reader *reader) {
+    const struct query *query = &reader->query;
     uint64_t bound = 0;
     const struct property *longest = NULL;
     for (size_t i = 0; i < query->sort_count; i++) {
@@ -281,28 +280,28 @@ static void check_sort_size(struct reading *reading) {
             longest = property;
     }
     if (bound > CURSOR_MAX_STRINGS)
-        refuse(reading, FAILURE_INVALID_PARAMETER,
+        refuse(reader, FAILURE_INVALID_PARAMETER,
                "sort: '%.*s' is too long; the strings of an order may have %d bytes together, by "
                "their maxLength and 4 bytes a character",
                TEXT_ARGS(longest->name), CURSOR_MAX_STRINGS);
 }
 
-static void read_sort(struct reading *reading, struct text value) {
+static void read_sort(struct reader *reader, struct text value) {
     struct text rest = value;
     struct text name;
-    while (text_split(&rest, ',', &name) && read_sort_key(reading, text_trim(name)))
+    while (text_split(&rest, ',', &name) && read_sort_key(reader, text_trim(name)))
         continue;
-    check_sort_size(reading);
+    check_sort_size(reader);
 }
 
 // The order must be total, so that a position has but one place in it. What comes behind the key is
 // never looked at, and what the filter fixes is the same in all records.
-static void complete_sort(struct reading *reading) {
-    struct query *query = &reading->query;
+static void complete_sort(struct reader *reader) {
+    struct query *query = &reader->query;
     const struct property *key = query->resource->key.property;
     struct value value;
     size_t count = 0;
-    bool descending = reading->descending;
+    bool descending = reader->descending;
     for (size_t i = 0; i < query->sort_count; i++) {
         if (query->sort[i].property == key) {
             descending = query->sort[i].descending;
@@ -325,66 +324,66 @@ static bool read_number(struct text text, int64_t least, int64_t most, int64_t *
     return true;
 }
 
-static void read_limit(struct reading *reading, struct text value) {
+static void read_limit(struct reader *reader, struct text value) {
     int64_t limit;
     if (read_number(value, 1, QUERY_MAX_LIMIT, &limit))
-        reading->query.limit = (unsigned)limit;
+        reader->query.limit = (unsigned)limit;
     else
-        refuse(reading, FAILURE_INVALID_PARAMETER, "limit must be an integer from 1 to %d",
+        refuse(reader, FAILURE_INVALID_PARAMETER, "limit must be an integer from 1 to %d",
                QUERY_MAX_LIMIT);
 }
 
-static void read_offset(struct reading *reading, struct text value) {
+static void read_offset(struct reader *reader, struct text value) {
     int64_t offset;
-    reading->query.has_offset = true;
+    reader->query.has_offset = true;
     if (read_number(value, 0, INT64_MAX, &offset))
-        reading->query.offset = (uint64_t)offset;
+        reader->query.offset = (uint64_t)offset;
     else
-        refuse(reading, FAILURE_INVALID_PARAMETER, "offset must be an integer from 0 on");
+        refuse(reader, FAILURE_INVALID_PARAMETER, "offset must be an integer from 0 on");
 }
 
-static void read_count(struct reading *reading, struct text value) {
-    reading->query.count = text_is(value, "true");
-    if (!reading->query.count && !text_is(value, "false"))
-        refuse(reading, FAILURE_INVALID_PARAMETER, "count must be true or false");
+static void read_count(struct reader *reader, struct text value) {
+    reader->query.count = text_is(value, "true");
+    if (!reader->query.count && !text_is(value, "false"))
+        refuse(reader, FAILURE_INVALID_PARAMETER, "count must be true or false");
 }
 
 // It can only be opened when all else is known.
-static void read_cursor(struct reading *reading, struct text value) {
-    reading->cursor = reading->parameter;
+static void read_cursor(struct reader *reader, struct text value) {
+    reader->cursor = reader->parameter;
 }
 
-static void read_fields(struct reading *reading, struct text value) {
-    const struct resource *resource = reading->query.resource;
-    reading->asked = arena_allocate_zero(reading->arena, resource->property_count, sizeof(bool));
-    if (!reading->asked)
-        run_out_of_memory(reading);
+static void read_fields(struct reader *reader, struct text value) {
+    const struct resource *resource = reader->query.resource;
+    reader->asked = arena_allocate_zero(reader->arena, resource->property_count, sizeof(bool));
+    if (!reader->asked)
+        run_out_of_memory(reader);
     struct text rest = value;
     struct text name;
-    while (!is_hopeless(reading) && text_split(&rest, ',', &name)) {
+    while (!is_hopeless(reader) && text_split(&rest, ',', &name)) {
         name = text_trim(name);
-        const struct property *property = find_property(reading, name, is_shown);
-        if (property && reading->asked[property->index])
-            refuse(reading, FAILURE_INVALID_PARAMETER, "fields: '%.*s' is named twice",
+        const struct property *property = find_property(reader, name, is_shown);
+        if (property && reader->asked[property->index])
+            refuse(reader, FAILURE_INVALID_PARAMETER, "fields: '%.*s' is named twice",
                    TEXT_ARGS(name));
         else if (property)
-            reading->asked[property->index] = true;
+            reader->asked[property->index] = true;
     }
 }
 
 // What is shown comes in the definition's order, however it was asked for, so that a record looks
 // the same to all who ask for the same. Behind it come the sort keys that are not shown.
-static bool complete_selection(struct reading *reading) {
-    const struct query *query = &reading->query;
+static bool complete_selection(struct reader *reader) {
+    const struct query *query = &reader->query;
     const struct resource *resource = query->resource;
     struct selection selection = {0};
     size_t room = resource->property_count + query->sort_count;
-    selection.properties = arena_allocate_zero(reading->arena, room, sizeof(struct property *));
-    bool *present = arena_allocate_zero(reading->arena, resource->property_count, sizeof *present);
+    selection.properties = arena_allocate_zero(reader->arena, room, sizeof(struct property *));
+    bool *present = arena_allocate_zero(reader->arena, resource->property_count, sizeof *present);
     if (!selection.properties || !present)
         return false;
     for (size_t i = 0; i < resource->property_count; i++) {
-        present[i] = reading->asked ? reading->asked[i] : is_shown(&resource->properties[i]);
+        present[i] = reader->asked ? reader->asked[i] : is_shown(&resource->properties[i]);
         if (present[i])
             selection.properties[selection.count++] = &resource->properties[i];
     }
@@ -392,7 +391,7 @@ static bool complete_selection(struct reading *reading) {
     for (size_t i = 0; i < query->sort_count; i++)
         if (!present[query->sort[i].property->index])
             selection.properties[selection.count++] = query->sort[i].property;
-    reading->query.selection = selection;
+    reader->query.selection = selection;
     return true;
 }
 
@@ -400,7 +399,7 @@ static bool complete_selection(struct reading *reading) {
 
 static const struct {
     struct text name;
-    void (*read)(struct reading *reading, struct text value);
+    void (*read)(struct reader *reader, struct text value);
 } words[] = {
     {TEXT_INIT("filter"), read_filter}, {TEXT_INIT("sort"), read_sort},
     {TEXT_INIT("limit"), read_limit},   {TEXT_INIT("offset"), read_offset},
@@ -430,60 +429,60 @@ static void see_suggested(void *context, struct text name) {
     suggest_offer(context, name);
 }
 
-static void refuse_unknown(struct reading *reading) {
-    struct text name = reading->parameter->name;
+static void refuse_unknown(struct reader *reader) {
+    struct text name = reader->parameter->name;
     struct suggestion suggestion = {.word = name};
-    visit_parameters(reading->query.resource, see_suggested, &suggestion);
+    visit_parameters(reader->query.resource, see_suggested, &suggestion);
     const char *meant = suggestion.best.data ? "; did you mean " : "";
     struct text best = suggestion.best.data ? suggestion.best : TEXT("");
     struct text known = TEXT("");
     const char *there_are = "";
-    if (!reading->told_parameters) {
+    if (!reader->told_parameters) {
         struct buffer list = {0};
-        visit_parameters(reading->query.resource, see_listed, &list);
-        known = finish_list(reading, &list);
+        visit_parameters(reader->query.resource, see_listed, &list);
+        known = finish_list(reader, &list);
         there_are = "; there are ";
-        reading->told_parameters = true;
+        reader->told_parameters = true;
     }
     if (known.data)
-        refuse(reading, FAILURE_UNKNOWN_PARAMETER, "'%.*s' is no parameter here%s%.*s%s%s%.*s",
+        refuse(reader, FAILURE_UNKNOWN_PARAMETER, "'%.*s' is no parameter here%s%.*s%s%s%.*s",
                TEXT_ARGS(name), meant, TEXT_ARGS(best), *meant ? "?" : "", there_are,
                TEXT_ARGS(known));
     else
-        run_out_of_memory(reading);
+        run_out_of_memory(reader);
 }
 
-static void read_parameter(struct reading *reading) {
-    const struct parameter *parameter = reading->parameter;
-    const struct resource *resource = reading->query.resource;
+static void read_parameter(struct reader *reader) {
+    const struct parameter *parameter = reader->parameter;
+    const struct resource *resource = reader->query.resource;
     for (size_t i = 0; i < WORDS; i++) {
         if (text_equal(words[i].name, parameter->name)) {
-            words[i].read(reading, parameter->value);
+            words[i].read(reader, parameter->value);
             return;
         }
     }
     const struct named_filter *filter = resource_filter(resource, parameter->name);
     const struct property *property = resource_property(resource, parameter->name);
     if (filter)
-        read_named_filter(reading, filter);
+        read_named_filter(reader, filter);
     else if (property && is_comparable(property))
-        read_property(reading, property);
+        read_property(reader, property);
     else
-        refuse_unknown(reading);
+        refuse_unknown(reader);
 }
 
-static void read_parameters(struct reading *reading, const struct parameter *parameters,
+static void read_parameters(struct reader *reader, const struct parameter *parameters,
                             size_t count) {
-    for (size_t i = 0; i < count && !is_hopeless(reading); i++) {
-        reading->parameter = &parameters[i];
+    for (size_t i = 0; i < count && !is_hopeless(reader); i++) {
+        reader->parameter = &parameters[i];
         size_t earlier = 0;
         while (earlier < i && !text_equal(parameters[earlier].name, parameters[i].name))
             earlier++;
         if (earlier < i)
-            refuse(reading, FAILURE_INVALID_PARAMETER, "'%.*s' is given more than once",
+            refuse(reader, FAILURE_INVALID_PARAMETER, "'%.*s' is given more than once",
                    TEXT_ARGS(parameters[i].name));
         else
-            read_parameter(reading);
+            read_parameter(reader);
     }
 }
 
@@ -500,68 +499,67 @@ static void append_argument(struct buffer *out, struct text argument) {
 
 // What a position in the list means: the resource, what its filter consists of in whichever order
 // it was sent, and the order.
-static bool complete_arguments(struct reading *reading) {
-    struct query *query = &reading->query;
+static bool complete_arguments(struct reader *reader) {
+    struct query *query = &reader->query;
     struct buffer out = {0};
     append_argument(&out, query->resource->name);
-    if (reading->argument_count > 1)
-        qsort(reading->arguments, reading->argument_count, sizeof *reading->arguments,
-              compare_texts);
-    for (size_t i = 0; i < reading->argument_count; i++)
-        append_argument(&out, reading->arguments[i]);
+    if (reader->argument_count > 1)
+        qsort(reader->arguments, reader->argument_count, sizeof *reader->arguments, compare_texts);
+    for (size_t i = 0; i < reader->argument_count; i++)
+        append_argument(&out, reader->arguments[i]);
     for (size_t i = 0; i < query->sort_count; i++) {
         buffer_append_byte(&out, query->sort[i].descending ? '-' : '+');
         append_argument(&out, query->sort[i].property->name);
     }
-    query->arguments = finish_list(reading, &out);
+    query->arguments = finish_list(reader, &out);
     return query->arguments.data != NULL;
 }
 
-static void check_position(struct reading *reading) {
-    if (!reading->cursor || !reading->query.has_offset)
+static void check_position(struct reader *reader) {
+    if (!reader->cursor || !reader->query.has_offset)
         return;
-    reading->parameter = reading->cursor;
-    refuse(reading, FAILURE_INVALID_PARAMETER, "cursor and offset exclude each other");
+    reader->parameter = reader->cursor;
+    refuse(reader, FAILURE_INVALID_PARAMETER, "cursor and offset exclude each other");
 }
 
-static bool open_cursor(struct reading *reading) {
-    struct query *query = &reading->query;
+static bool open_cursor(struct reader *reader) {
+    struct query *query = &reader->query;
     struct value *position;
     struct failure failure;
-    if (!reading->cursor)
+    if (!reader->cursor)
         return true;
-    if (cursor_read(query, reading->cursor->value, reading->cursor_key, reading->arena, &position,
+    if (cursor_read(query, reader->cursor->value, reader->cursor_key, reader->arena, &position,
                     &query->backward, &failure)) {
         query->after = position;
         return true;
     }
-    reading->parameter = reading->cursor;
-    refuse(reading, failure.code, "%s", failure.detail);
+    reader->parameter = reader->cursor;
+    refuse(reader, failure.code, "%s", failure.detail);
     return false;
 }
 
 bool query_read(const struct resource *resource, const struct parameter *parameters,
                 size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
                 struct faults *faults, struct query *ret_query, struct failure *failure) {
-    struct reading reading = {
+    struct reader reader = {
         .query = {.resource = resource, .limit = QUERY_DEFAULT_LIMIT},
         .cursor_key = cursor_key,
         .arena = arena,
         .faults = faults,
         .failure = failure,
     };
-    struct query *query = &reading.query;
+    struct query *query = &reader.query;
     query->sort = arena_allocate_zero(arena, QUERY_MAX_SORT_KEYS + 1, sizeof *query->sort);
     if (!query->sort)
         return failure_out_of_memory(failure);
-    read_parameters(&reading, parameters, parameter_count);
-    check_position(&reading);
-    if (reading.failed)
+    read_parameters(&reader, parameters, parameter_count);
+    check_position(&reader);
+    if (reader.failed)
         return false;
-    complete_sort(&reading);
-    if (!complete_selection(&reading) || !complete_arguments(&reading))
+    complete_sort(&reader);
+    if (!complete_selection(&reader) || !complete_arguments(&reader))
         return failure_out_of_memory(failure);
-    if (!open_cursor(&reading))
+    if (!open_cursor(&reader))
         return false;
     *ret_query = *query;
     return true;
@@ -571,19 +569,19 @@ bool query_read_fields(const struct resource *resource, struct text fields, stru
                        struct selection *ret_selection, struct failure *failure) {
     static const struct parameter parameter = {.name = TEXT_INIT("fields")};
     struct faults faults = {.arena = arena};
-    struct reading reading = {
+    struct reader reader = {
         .query = {.resource = resource},
         .arena = arena,
         .faults = &faults,
         .failure = failure,
         .parameter = &parameter,
     };
-    read_fields(&reading, fields);
-    if (reading.failed)
+    read_fields(&reader, fields);
+    if (reader.failed)
         return false;
-    if (!complete_selection(&reading))
+    if (!complete_selection(&reader))
         return failure_out_of_memory(failure);
-    *ret_selection = reading.query.selection;
+    *ret_selection = reader.query.selection;
     return true;
 }
 
