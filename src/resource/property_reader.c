@@ -2,7 +2,7 @@
 
 #include "resource/encode.h"
 #include "resource/expression.h"
-#include "resource/schema.h"
+#include "resource/property_value.h"
 
 bool property_name_it(struct arena *arena, struct property *property, struct text name) {
     property->name = name;
@@ -66,10 +66,12 @@ static void read_was(const struct property_reading *context) {
     if (!node || !reading_name(context->reading, node, "a property", &property->was))
         return;
     const struct property *other = resource_property(context->resource, property->was);
-    if (other)
-        reading_note(context->reading, node, "`%.*s` was never called `%.*s`: that is %s",
-                     TEXT_ARGS(property->name), TEXT_ARGS(property->was),
-                     other == property ? "what it is called" : "another property");
+    if (!other)
+        return;
+    reading_note(context->reading, node, "`%.*s` was never called `%.*s`: that is %s",
+                 TEXT_ARGS(property->name), TEXT_ARGS(property->was),
+                 other == property ? "what it is called" : "another property");
+    property->was = TEXT("");
 }
 
 static void read_access_words(const struct property_reading *context) {

@@ -2,6 +2,7 @@
 
 #include "base/timestamp.h"
 #include "resource/format.h"
+#include "resource/json_equality.h"
 #include "resource/number.h"
 #include "resource/pattern.h"
 
@@ -147,41 +148,6 @@ static void fault_type(const struct schema *schema, unsigned types, const struct
 
 // ---- Equality ----
 
-static bool objects_are_equal(const json_t *a, const json_t *b) {
-    if (json_object_size(a) != json_object_size(b))
-        return false;
-    const char *name;
-    json_t *member;
-    json_object_foreach((json_t *)a, name, member) {
-        const json_t *other = json_object_get(b, name);
-        if (!other || !json_is_equal(member, other))
-            return false;
-    }
-    return true;
-}
-
-static bool arrays_are_equal(const json_t *a, const json_t *b) {
-    if (json_array_size(a) != json_array_size(b))
-        return false;
-    for (size_t i = 0; i < json_array_size(a); i++) {
-        if (!json_is_equal(json_array_get(a, i), json_array_get(b, i)))
-            return false;
-    }
-    return true;
-}
-
-bool json_is_equal(const json_t *a, const json_t *b) {
-    if (json_is_number(a) && json_is_number(b))
-        return number_compare(number_from_json(a), number_from_json(b)) == 0;
-    if (json_typeof(a) != json_typeof(b))
-        return false;
-    if (json_is_object(a))
-        return objects_are_equal(a, b);
-    if (json_is_array(a))
-        return arrays_are_equal(a, b);
-    return !json_is_string(a) || text_equal(json_text(a), json_text(b));
-}
-
 // Strings of a format are equal where they mean the same.
 static bool is_equal_in(const struct schema *schema, const json_t *a, const json_t *b) {
     int64_t left;
@@ -202,72 +168,6 @@ static bool is_equal_in(const struct schema *schema, const json_t *a, const json
         return format_read_decimal(x, schema->scale, &left) &&
                format_read_decimal(y, schema->scale, &right) && left == right;
     default: return text_equal(x, y);
-    }
-}
-
-// A form in which equal values have equal bytes and different values different ones: a letter for
-// the type, then sizes and contents; members sorted by their names.
-static void append_canonical(struct buffer *out, const json_t *value);
-
-static void append_sized(struct buffer *out, char type, struct text text) {
-    buffer_append_byte(out, type);
-    buffer_append(out, &text.size, sizeof text.size);
-    buffer_append_text(out, text);
-}
-
-static void append_canonical_number(struct buffer *out, const json_t *value) {
-    int64_t integer = json_integer_value(value);
-    double real = json_real_value(value);
-    if (json_is_integer(value) || number_to_integer(real, &integer)) {
-        buffer_append_byte(out, 'i');
-        buffer_append(out, &integer, sizeof integer);
-    } else {
-        buffer_append_byte(out, 'r');
-        buffer_append(out, &real, sizeof real);
-    }
-}
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void append_canonical_object(struct buffer *out, const json_t *object) {
-    size_t count = json_object_size(object);
-    const char **names = malloc((count ? count : 1) * sizeof *names);
-    if (!names) {
-        out->failed = true;
-        return;
-    }
-    size_t i = 0;
-    const char *name;
-    json_t *member;
-    json_object_foreach((json_t *)object, name, member) names[i++] = name;
-    qsort(names, count, sizeof *names, compare_names);
-    append_sized(out, 'o', text_of(NULL, 0));
-    buffer_append(out, &count, sizeof count);
-    for (i = 0; i < count; i++) {
-        append_sized(out, 'n', text_from_string(names[i]));
-        append_canonical(out, json_object_get(object, names[i]));
-    }
-    free(names);
-}
-
-static void append_canonical(struct buffer *out, const json_t *value) {
-    size_t count = json_array_size(value);
-    switch (json_typeof(value)) {
-    case JSON_OBJECT: append_canonical_object(out, value); break;
-    case JSON_ARRAY:
-        buffer_append_byte(out, 'a');
-        buffer_append(out, &count, sizeof count);
-        for (size_t i = 0; i < count; i++)
-            append_canonical(out, json_array_get(value, i));
-        break;
-    case JSON_STRING: append_sized(out, 's', json_text(value)); break;
-    case JSON_INTEGER:
-    case JSON_REAL: append_canonical_number(out, value); break;
-    case JSON_TRUE: buffer_append_byte(out, 't'); break;
-    case JSON_FALSE: buffer_append_byte(out, 'f'); break;
-    case JSON_NULL: buffer_append_byte(out, '0'); break;
     }
 }
 
@@ -429,7 +329,7 @@ static void check_unique(const json_t *array, const struct json_path *path, stru
     struct canonical_item *items = calloc(count ? count : 1, sizeof *items);
     for (size_t i = 0; items && i < count; i++) {
         items[i] = (struct canonical_item){text_of(NULL, canonical.size), i};
-        append_canonical(&canonical, json_array_get(array, i));
+        json_append_canonical(&canonical, json_array_get(array, i));
     }
     if (!items || canonical.failed) {
         faults->out_of_memory = true;
@@ -575,80 +475,4 @@ void schema_check(const struct schema *schema, const json_t *value, const struct
         check_object(schema, value, path, faults);
     if (schema->enumeration || schema->constant)
         check_choices(schema, value, path, faults);
-}
-
-void property_check(const struct property *property, const json_t *value,
-                    const struct json_path *path, struct faults *faults) {
-    schema_check(&property->schema, value, path, faults);
-    double real;
-    if (property->kind == VALUE_REAL && json_is_integer(value) &&
-        !number_to_real(json_integer_value(value), &real))
-        schema_fault(faults, path,
-                     "is stored as a double, which cannot hold the integer %lld; the nearest is "
-                     "%.0f",
-                     (long long)json_integer_value(value), (double)json_integer_value(value));
-}
-
-// ---- Values of columns ----
-
-static bool text_value(enum value_kind kind, struct arena *arena, const char *bytes, size_t size,
-                       struct value *ret_value) {
-    struct text copy = arena_copy(arena, text_of(bytes, size));
-    if (!copy.data)
-        return false;
-    *ret_value = value_text(kind, copy);
-    return true;
-}
-
-static bool timestamp_value(struct text text, struct arena *arena, struct value *ret_value) {
-    int64_t ms = 0;
-    char canonical[TIMESTAMP_SIZE];
-    timestamp_parse(text, &ms);
-    timestamp_format(ms, canonical);
-    return text_value(VALUE_TIMESTAMP, arena, canonical, sizeof canonical, ret_value);
-}
-
-static bool uuid_value(struct text text, struct arena *arena, struct value *ret_value) {
-    char canonical[36] = {0};
-    format_read_uuid(text, canonical);
-    return text_value(VALUE_UUID, arena, canonical, sizeof canonical, ret_value);
-}
-
-static bool json_value(const json_t *value, struct arena *arena, struct value *ret_value) {
-    struct buffer out = {0};
-    struct json_writer writer = json_writer_on(&out);
-    json_write_tree(&writer, value);
-    bool written = !out.failed && text_value(VALUE_JSON, arena, out.data, out.size, ret_value);
-    buffer_free(&out);
-    return written;
-}
-
-static struct value integer_value(const json_t *value) {
-    int64_t integer = json_integer_value(value);
-    if (json_is_real(value))
-        number_to_integer(json_real_value(value), &integer);
-    return value_integer(integer);
-}
-
-// Minus zero becomes zero: not every database keeps it.
-static struct value real_value(const json_t *value) {
-    return value_real(json_number_value(value) + 0.0);
-}
-
-bool property_value(const struct property *property, const json_t *value, struct arena *arena,
-                    struct value *ret_value) {
-    int64_t digits = 0;
-    switch (property->kind) {
-    case VALUE_BOOLEAN: *ret_value = value_boolean(json_is_true(value)); return true;
-    case VALUE_INTEGER: *ret_value = integer_value(value); return true;
-    case VALUE_REAL: *ret_value = real_value(value); return true;
-    case VALUE_DECIMAL:
-        format_read_decimal(json_text(value), property->scale, &digits);
-        *ret_value = value_decimal(digits, property->scale);
-        return true;
-    case VALUE_TIMESTAMP: return timestamp_value(json_text(value), arena, ret_value);
-    case VALUE_UUID: return uuid_value(json_text(value), arena, ret_value);
-    case VALUE_JSON: return json_value(value, arena, ret_value);
-    default: *ret_value = value_text(property->kind, json_text(value)); return true;
-    }
 }

@@ -26,17 +26,5 @@ void schema_fault_unknown(struct faults *faults, const struct json_path *parent,
 void schema_check(const struct schema *schema, const json_t *value, const struct json_path *path,
                   struct faults *faults);
 
-// The same for a property's value, which must also survive being stored in its column. Not null.
-void property_check(const struct property *property, const json_t *value,
-                    const struct json_path *path, struct faults *faults);
-
-// The column's value of a JSON value that property_check found nothing wrong with. Texts belong to
-// the arena or to the tree. False when there is no memory.
-bool property_value(const struct property *property, const json_t *value, struct arena *arena,
-                    struct value *ret_value);
-
-// Whether two JSON values are equal as JSON Schema has it (1 and 1.0 are; section 4.2.2).
-bool json_is_equal(const json_t *a, const json_t *b);
-
 // "a string, an integer or null": what a set of types allows.
 void schema_append_types(struct buffer *out, unsigned types);

@@ -1,6 +1,7 @@
 #include "resource/schema_reader.h"
 
 #include "resource/format.h"
+#include "resource/json_equality.h"
 #include "resource/number.h"
 #include "resource/pattern.h"
 #include "resource/schema.h"

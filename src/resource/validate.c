@@ -6,7 +6,8 @@
 #include "resource/encode.h"
 #include "resource/expression.h"
 #include "resource/format.h"
-#include "resource/schema.h"
+#include "resource/json_equality.h"
+#include "resource/property_value.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,0 +1,48 @@
+// A definition while it is read, and the parts of its reader. All of it belongs to the reading's
+// arena and is gone with it.
+#pragma once
+
+#include "resource/definition_reader.h"
+#include "resource/property_reader.h"
+
+enum {
+    INDEX_ROW_MAX = 2704, // bytes: PostgreSQL's limit for a row of a B-tree
+    INDEX_ROW_OVERHEAD = 16,
+};
+
+// What stands in the file besides what the resource keeps of it.
+struct definition {
+    struct reading *reading;
+    const struct yaml_node *root;
+    struct resource *resource;
+    struct text key_name;             // a made key's, or a declared property's
+    const struct yaml_node *key_node; // where it is named; NULL where it is not
+    struct text key_source;           // sha256(…)
+    struct text state_name;           // of the lifecycle's property; data NULL: none
+    const struct yaml_node *state_node;
+    const struct yaml_node **nodes; // of the properties; NULL for those that are made
+    bool *typed;                    // whether the properties' kinds are known
+};
+
+// Whether a word is one of some; NULL ends them.
+bool definition_word_is(struct text word, const char *const *words);
+
+// Whether it is a query parameter of every list.
+bool definition_is_parameter(struct text word);
+
+// Notes a name that no property may have.
+bool definition_check_property_name(struct definition *definition, const struct yaml_node *node,
+                                    struct text name);
+
+// `key` and `lifecycle` are read before the properties, of which they may make one, and tied to
+// them once they are there.
+void definition_read_key(struct definition *definition);
+void definition_link_key(struct definition *definition);
+void definition_read_lifecycle(struct definition *definition);
+void definition_link_lifecycle(struct definition *definition);
+
+// `unique` and `indexes`.
+void definition_read_groups(struct definition *definition, const char *what, bool unique);
+
+void definition_read_checks(struct definition *definition);
+void definition_read_filters(struct definition *definition);
