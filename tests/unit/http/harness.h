@@ -286,7 +286,8 @@ static inline struct reply client_receive(struct client *client, size_t *offset,
     uint64_t start = clock_monotonic();
     while (!reply_parse(buffer_text(&client->in), offset, head_only, &reply)) {
         if (client->ended || client->reset || clock_monotonic() - start > HARNESS_PATIENCE)
-            fail_msg("no answer; got: %.*s", TEXT_ARGS(buffer_text(&client->in)));
+            fail_msg("no answer; got %zu bytes: %.*s", client->in.size,
+                     (int)(client->in.size < 500 ? client->in.size : 500), client->in.data);
         client_pump(client);
     }
     return reply;
