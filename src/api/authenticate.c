@@ -30,9 +30,10 @@ enum step_result authenticate(struct exchange *exchange) {
         return STEP_NEXT;
     struct text key = presented_key(exchange);
     if (!key.data)
-        return exchange_fail(exchange, FAILURE_KEY_REQUIRED,
-                             "send an API key as \"Authorization: Bearer KEY\", \"X-API-Key: KEY\", "
-                             "\"api-key: KEY\" or ?api-key=KEY");
+        return exchange_fail(
+            exchange, FAILURE_KEY_REQUIRED,
+            "send an API key as \"Authorization: Bearer KEY\", \"X-API-Key: KEY\", "
+            "\"api-key: KEY\" or ?api-key=KEY");
     unsigned char digest[DIGEST_SIZE];
     if (!digest_sha256(key, digest))
         return exchange_out_of_memory(exchange);

@@ -74,18 +74,18 @@ enum {
 };
 
 static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
-    [AT_IDENTIFY] = identify_request,    // its id, the query's parameters, the key it brings
-    [AT_ROUTE] = route_request,          // which handler
-    [AT_AUTHENTICATE] = authenticate,    // who asks, and may they
-    [AT_NEGOTIATE] = negotiate_accept,   // in which representation
-    [AT_PREPARE] = step_prepare,         // the path's key and the parameters
-    [AT_READ_BODY] = step_read_body,     // may wait
-    [AT_PARSE] = step_parse,             // the body as JSON
-    [AT_VALIDATE] = step_validate,       // the body as a record
-    [AT_PLAN] = step_plan,               // which statements
-    [AT_STORE] = step_store,             // may wait
-    [AT_SETTLE] = step_settle,           // what the outcome means; may go back to "plan"
-    [AT_RESPOND] = step_respond,         // nothing failed for want of memory
+    [AT_IDENTIFY] = identify_request,  // its id, the query's parameters, the key it brings
+    [AT_ROUTE] = route_request,        // which handler
+    [AT_AUTHENTICATE] = authenticate,  // who asks, and may they
+    [AT_NEGOTIATE] = negotiate_accept, // in which representation
+    [AT_PREPARE] = step_prepare,       // the path's key and the parameters
+    [AT_READ_BODY] = step_read_body,   // may wait
+    [AT_PARSE] = step_parse,           // the body as JSON
+    [AT_VALIDATE] = step_validate,     // the body as a record
+    [AT_PLAN] = step_plan,             // which statements
+    [AT_STORE] = step_store,           // may wait
+    [AT_SETTLE] = step_settle,         // what the outcome means; may go back to "plan"
+    [AT_RESPOND] = step_respond,       // nothing failed for want of memory
 };
 
 static void release(struct exchange *exchange) {

@@ -19,9 +19,9 @@ enum step_result {
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
-    enum action action;   // of a resource, for authorization; ACTIONS where it is none
-    bool reads_body;      // JSON of one of the accepted types
-    bool merge_patch;     // application/merge-patch+json is accepted too
+    enum action action;            // of a resource, for authorization; ACTIONS where it is none
+    bool reads_body;               // JSON of one of the accepted types
+    bool merge_patch;              // application/merge-patch+json is accepted too
     const char *const *parameters; // the query parameters that it knows, NULL-terminated; NULL: it
                                    // looks at them itself
     enum step_result (*prepare)(struct exchange *exchange);  // the path's key, the parameters
@@ -43,16 +43,16 @@ struct exchange {
 
     // What was asked for.
     const struct handler *handler;
-    const struct plan *plan;  // the resource's; NULL for the program's own routes
-    struct text path_key;     // decoded; data NULL where the path has none
+    const struct plan *plan; // the resource's; NULL for the program's own routes
+    struct text path_key;    // decoded; data NULL where the path has none
     struct parameter *parameters;
     size_t parameter_count;
-    struct text api_key;      // as presented; data NULL where there is none
-    int64_t now;              // the one instant of this request
-    struct value key;         // of the record
-    json_t *body;             // owned
-    json_t *merged;           // owned; what validate_update made
-    struct query query;       // of a list
+    struct text api_key; // as presented; data NULL where there is none
+    int64_t now;         // the one instant of this request
+    struct value key;    // of the record
+    json_t *body;        // owned
+    json_t *merged;      // owned; what validate_update made
+    struct query query;  // of a list
 
     // The store's part. While a job is out, rows may arrive on another thread, and nothing else
     // touches these.
@@ -64,11 +64,11 @@ struct exchange {
     struct value *values; // of the record that is written
     struct value *stored; // of the record as it is
     int64_t version;
-    size_t rows;          // that came, where the handler counts them
+    size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;
-    size_t *row_ends;     // of a backward list: where each record ends in the body
-    int64_t total;        // of a count
+    size_t *row_ends;          // of a backward list: where each record ends in the body
+    int64_t total;             // of a count
     struct json_writer writer; // on answer.body
 
     struct http_answer answer;

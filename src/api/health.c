@@ -17,10 +17,8 @@ const struct handler health_live = {
 
 // The shortest question there is: whether the database answers at all.
 static const struct column one_integer = {.kind = VALUE_INTEGER};
-static const struct statement one = {.sql = TEXT_INIT("SELECT 1"),
-                                     .hash = 1,
-                                     .columns = &one_integer,
-                                     .column_count = 1};
+static const struct statement one = {
+    .sql = TEXT_INIT("SELECT 1"), .hash = 1, .columns = &one_integer, .column_count = 1};
 
 static enum step_result plan_ready(struct exchange *exchange) {
     if (exchange->service->stopping)

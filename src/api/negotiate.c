@@ -37,8 +37,8 @@ static bool add_parameter(struct exchange *exchange, struct text part) {
         exchange->api_key = parameter.value;
         return true;
     }
-    struct parameter *item = arena_grow(arena, &exchange->parameters, exchange->parameter_count,
-                                        sizeof *item);
+    struct parameter *item =
+        arena_grow(arena, &exchange->parameters, exchange->parameter_count, sizeof *item);
     if (!item)
         return exchange_out_of_memory(exchange), false;
     *item = parameter;
@@ -120,7 +120,8 @@ bool negotiate_parameters(struct exchange *exchange, const char *const *known) {
     }
     if (faults_none(&exchange->faults))
         return true;
-    exchange_fail(exchange, FAILURE_UNKNOWN_PARAMETER, "the query has parameters that are not known");
+    exchange_fail(exchange, FAILURE_UNKNOWN_PARAMETER,
+                  "the query has parameters that are not known");
     return false;
 }
 

@@ -13,8 +13,8 @@ static const handlers_by_method collection_handlers = {
 };
 
 static const handlers_by_method record_handlers = {
-    [HTTP_METHOD_GET] = &records_read,       [HTTP_METHOD_HEAD] = &records_read,
-    [HTTP_METHOD_PUT] = &records_replace,    [HTTP_METHOD_PATCH] = &records_update,
+    [HTTP_METHOD_GET] = &records_read,      [HTTP_METHOD_HEAD] = &records_read,
+    [HTTP_METHOD_PUT] = &records_replace,   [HTTP_METHOD_PATCH] = &records_update,
     [HTTP_METHOD_DELETE] = &records_delete,
 };
 
@@ -154,8 +154,8 @@ enum step_result route_request(struct exchange *exchange) {
         return STEP_FAIL;
     if (!handlers)
         return exchange_fail(exchange, FAILURE_NOT_FOUND, "nothing is served at this path");
-    exchange->handler = request->method == HTTP_METHOD_OPTIONS ? &options_handler
-                                                               : (*handlers)[request->method];
+    exchange->handler =
+        request->method == HTTP_METHOD_OPTIONS ? &options_handler : (*handlers)[request->method];
     if (!is_allowed(exchange, exchange->handler))
         return exchange_fail(exchange, FAILURE_METHOD_NOT_ALLOWED,
                              "%.*s is not served at this path; the field Allow names what is",

@@ -58,8 +58,8 @@ void service_stop(struct service *service, void (*on_stopped)(void *owner), void
     service->on_stopped = on_stopped;
     service->owner = owner;
     for (size_t i = 0, count = service->server_count; i < count; i++)
-        http_server_stop(service->servers[i], service->options->shutdown_timeout,
-                         on_server_stopped, service);
+        http_server_stop(service->servers[i], service->options->shutdown_timeout, on_server_stopped,
+                         service);
 }
 
 // Starts a server a socket; closes those that it does not come to.

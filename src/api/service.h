@@ -35,8 +35,8 @@ struct service {
 };
 
 // Starts serving what comes in at listening sockets, at most SERVICE_MAX_SOCKETS, which are the
-// service's from then on, also when it fails. Takes a reference of the catalogue. After a failure the
-// loop must be run until what was opened on it is closed.
+// service's from then on, also when it fails. Takes a reference of the catalogue. After a failure
+// the loop must be run until what was opened on it is closed.
 bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                    size_t socket_count, struct catalogue *catalogue,
                    const struct service_options *options, struct failure *failure);

@@ -68,8 +68,8 @@ static bool is_stale(const struct sockaddr_un *to) {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (probe < 0)
         return false;
-    bool refused = connect(probe, (const struct sockaddr *)to, sizeof *to) != 0 &&
-                   errno == ECONNREFUSED;
+    bool refused =
+        connect(probe, (const struct sockaddr *)to, sizeof *to) != 0 && errno == ECONNREFUSED;
     close(probe);
     return refused;
 }

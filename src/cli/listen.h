@@ -3,8 +3,8 @@
 
 #include "cli/settings.h"
 
-// Binds and listens. The descriptor, non-blocking and closed on exec, is the caller's. A Unix socket
-// that nobody listens on any more is replaced. Failures say what stands against the address.
+// Binds and listens. The descriptor, non-blocking and closed on exec, is the caller's. A Unix
+// socket that nobody listens on any more is replaced. Failures say what stands against the address.
 bool listen_open(const struct listen_address *address, int *ret_descriptor,
                  struct failure *failure);
 

@@ -47,8 +47,7 @@ struct server {
 
 // ---- a worker's thread
 
-static void on_mailbox_closed(struct mailbox *mailbox) {
-}
+static void on_mailbox_closed(struct mailbox *mailbox) {}
 
 static void on_service_stopped(void *owner) {
     struct worker *worker = owner;
@@ -56,8 +55,7 @@ static void on_service_stopped(void *owner) {
 }
 
 static void on_stop_order(struct letter *letter) {
-    struct worker *worker =
-        (struct worker *)((char *)letter - offsetof(struct worker, stop_order));
+    struct worker *worker = (struct worker *)((char *)letter - offsetof(struct worker, stop_order));
     service_stop(&worker->service, on_service_stopped, worker);
 }
 
@@ -156,7 +154,8 @@ static bool open_sockets(struct server *server, struct failure *failure) {
     return true;
 }
 
-// Each worker has descriptors of its own for the shared sockets, since closing is each one's affair.
+// Each worker has descriptors of its own for the shared sockets, since closing is each one's
+// affair.
 static bool duplicate_sockets(struct worker *worker, struct failure *failure) {
     const struct server *server = worker->server;
     for (size_t i = 0; i < server->socket_count; i++) {

@@ -1,0 +1,57 @@
+#include "api/records.h"
+#include "api/records_shared.h"
+
+static const char *const no_parameters[] = {NULL};
+
+enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
+
+static enum step_result validate_new(struct exchange *exchange) {
+    struct validation validation = record_validation(exchange);
+    exchange->values = record_values(exchange);
+    if (!exchange->values)
+        return exchange_out_of_memory(exchange);
+    return validate_create(&validation, exchange->body, NULL, exchange->values)
+               ? STEP_NEXT
+               : record_invalid(exchange);
+}
+
+enum step_result record_plan_create(struct exchange *exchange) {
+    return record_job(
+        exchange, JOB_WRITE,
+        plan_create(exchange->plan, exchange->values, arena_of(exchange), exchange->calls));
+}
+
+static enum step_result plan_new(struct exchange *exchange) {
+    return exchange->stage == CREATE_INSERT ? record_plan_create(exchange)
+                                            : record_plan_read(exchange);
+}
+
+bool record_on_new_row(struct exchange *exchange, size_t call, const struct value *cells) {
+    const struct value *key =
+        record_cell(exchange->plan, cells, resource_of(exchange)->key.property);
+    return record_write_row(exchange, call, cells) &&
+           value_copy(arena_of(exchange), *key, &exchange->key);
+}
+
+static enum step_result settle_new(struct exchange *exchange) {
+    if (!record_is_done(exchange))
+        return STEP_FAIL;
+    if (exchange->rows)
+        return record_answer_created(exchange, exchange->stage == CREATE_INSERT ? 201 : 200);
+    // No row: content that is there already, or that was deleted between the two looks.
+    if (exchange->round >= RECORD_MAX_ROUNDS)
+        return exchange_fail(exchange, FAILURE_CONTENTION, "the record came and went too often");
+    exchange->key = exchange->values[resource_of(exchange)->key.property->index];
+    exchange->stage = exchange->stage == CREATE_INSERT ? CREATE_READ_TWIN : CREATE_INSERT;
+    return STEP_REPEAT;
+}
+
+const struct handler records_create = {
+    .action = ACTION_CREATE,
+    .reads_body = true,
+    .parameters = no_parameters,
+    .validate = validate_new,
+    .plan = plan_new,
+    .on_row = record_on_new_row,
+    .settle = settle_new,
+};

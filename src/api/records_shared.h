@@ -1,0 +1,49 @@
+// What the handlers of records share.
+#pragma once
+
+#include "api/exchange.h"
+
+// How often the store is asked for one request when others change the same record meanwhile, before
+// the client is told.
+enum { RECORD_MAX_ROUNDS = 40 };
+
+static inline struct arena *arena_of(struct exchange *exchange) {
+    return &exchange->request->arena;
+}
+
+static inline const struct resource *resource_of(const struct exchange *exchange) {
+    return exchange->plan->resource;
+}
+
+// The path's key, as the step "prepare". What can be no key at all is a mistake (400); a string or
+// a digest that no record has is just not there (404).
+enum step_result record_read_key(struct exchange *exchange);
+
+// Values for one record, all null; NULL when there is no memory.
+struct value *record_values(struct exchange *exchange);
+
+struct validation record_validation(struct exchange *exchange);
+
+// Makes the exchange's first call the whole job; `planned` is what planning it gave.
+enum step_result record_job(struct exchange *exchange, enum job_kind kind, bool planned);
+
+// Plans, for the step "plan": read the record of exchange->key; create one of exchange->values.
+enum step_result record_plan_read(struct exchange *exchange);
+enum step_result record_plan_create(struct exchange *exchange);
+
+// Rows: writes a record in full; and notes its key too, for Location.
+bool record_write_row(struct exchange *exchange, size_t call, const struct value *cells);
+bool record_on_new_row(struct exchange *exchange, size_t call, const struct value *cells);
+
+// The cell of a property in a row of the plan's selection, which must have it.
+const struct value *record_cell(const struct plan *plan, const struct value *cells,
+                                const struct property *property);
+
+// Whether the store did what it was asked; sets the failure otherwise.
+bool record_is_done(struct exchange *exchange);
+
+// Answers: JSON; JSON with a Location; 404; 400 with the faults that were noted.
+enum step_result record_answer(struct exchange *exchange, unsigned status);
+enum step_result record_answer_created(struct exchange *exchange, unsigned status);
+enum step_result record_missing(struct exchange *exchange);
+enum step_result record_invalid(struct exchange *exchange);
