@@ -1,4 +1,5 @@
 #include "resource/definition_reading.h"
+#include "resource/expression.h"
 
 enum { NAME_MAX_SIZE = 63 };
 
@@ -31,9 +32,8 @@ bool definition_word_is(struct text word, const char *const *words) {
 }
 
 // What stands at the top of a server's paths besides resources.
-static const char *const path_words[] = {"keys",    "operations",   "docs",    "redoc",
-                                         "console", "metrics",      "openapi", "healthz",
-                                         "readyz",  "openapi_json", NULL};
+static const char *const path_words[] = {"keys",    "operations", "docs",    "redoc",  "console",
+                                         "metrics", "openapi",    "healthz", "readyz", NULL};
 
 // What query parameters are called besides properties and named filters.
 static const char *const parameter_words[] = {"limit",  "offset", "cursor", "sort", "filter",
@@ -43,9 +43,7 @@ bool definition_is_parameter(struct text word) {
     return definition_word_is(word, parameter_words);
 }
 
-// What expressions, and the databases' own columns, are called.
-static const char *const expression_words[] = {"and",  "or",   "not",   "in",   "is",
-                                               "null", "true", "false", "this", NULL};
+// What the databases' own columns are called.
 static const char *const column_words[] = {"xmin", "xmax",     "cmin",  "cmax",
                                            "ctid", "tableoid", "rowid", NULL};
 
@@ -56,7 +54,7 @@ bool definition_check_property_name(struct definition *definition, const struct 
         return reading_note(reading, node,
                             "`%.*s` cannot name a property: it is a query parameter of every list",
                             TEXT_ARGS(name));
-    if (definition_word_is(name, expression_words))
+    if (expression_is_reserved(name) || text_is(name, "this"))
         return reading_note(reading, node,
                             "`%.*s` cannot name a property: it is a word of expressions",
                             TEXT_ARGS(name));

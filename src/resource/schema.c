@@ -266,11 +266,12 @@ static void check_decimal(const struct schema *schema, struct text text,
     }
     char largest[21];
     size_t size = format_write_decimal(INT64_MAX, schema->scale, largest);
-    schema_fault(faults, path,
-                 "must be a decimal number such as %s, with at most %d digits behind the point, up "
-                 "to %.*s; it is \"%.*s%s\"",
-                 schema->scale ? "12.5" : "12", schema->scale, (int)size, largest,
-                 TEXT_ARGS(shown(text)), ellipsis(text));
+    schema_fault(
+        faults, path,
+        "must be a decimal number such as %s, with at most %d digit%s behind the point, up "
+        "to %.*s; it is \"%.*s%s\"",
+        schema->scale ? "12.5" : "12", schema->scale, schema->scale == 1 ? "" : "s", (int)size,
+        largest, TEXT_ARGS(shown(text)), ellipsis(text));
 }
 
 static bool is_date_time(struct text text) {

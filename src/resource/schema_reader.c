@@ -220,10 +220,11 @@ static bool read_bound(const struct keyword_use *use, struct value *ret_bound) {
     if (schema->format == FORMAT_DECIMAL) {
         if (node->kind == YAML_SEQUENCE || node->kind == YAML_MAPPING ||
             !format_read_decimal(node->scalar, schema->scale, &digits))
-            return reading_note(reading, node,
-                                "`%.*s` must be a decimal number with at most %d digits behind the "
-                                "point",
-                                TEXT_ARGS(use->key->scalar), schema->scale);
+            return reading_note(
+                reading, node,
+                "`%.*s` must be a decimal number with at most %d digit%s behind the "
+                "point",
+                TEXT_ARGS(use->key->scalar), schema->scale, schema->scale == 1 ? "" : "s");
         *ret_bound = value_decimal(digits, schema->scale);
         return true;
     }
