@@ -15,7 +15,9 @@ static enum step_result step_store(struct exchange *exchange);
 
 static enum step_result step_prepare(struct exchange *exchange) {
     const struct handler *handler = exchange->handler;
-    if (handler->parameters && !negotiate_parameters(exchange, handler->parameters))
+    static const char *const none[] = {NULL};
+    if (!handler->checks_parameters &&
+        !negotiate_parameters(exchange, handler->parameters ? handler->parameters : none))
         return STEP_FAIL;
     return handler->prepare ? handler->prepare(exchange) : STEP_NEXT;
 }

@@ -19,11 +19,12 @@ enum step_result {
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
-    enum action action;            // of a resource, for authorization; ACTIONS where it is none
-    bool reads_body;               // JSON of one of the accepted types
-    bool merge_patch;              // application/merge-patch+json is accepted too
-    const char *const *parameters; // the query parameters that it knows, NULL-terminated; NULL: it
-                                   // looks at them itself
+    enum action action; // of a resource, for authorization; ACTIONS where it is none
+    bool reads_body;    // JSON of one of the accepted types
+    bool merge_patch;   // application/merge-patch+json is accepted too
+    const char *const
+        *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
+    bool checks_parameters; // it looks at them itself, in prepare
     enum step_result (*prepare)(struct exchange *exchange);  // the path's key, the parameters
     enum step_result (*validate)(struct exchange *exchange); // what the body says
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job

@@ -1,7 +1,5 @@
 #include "api/health.h"
 
-static const char *const no_parameters[] = {NULL};
-
 static enum step_result settle_live(struct exchange *exchange) {
     http_answer_field(&exchange->answer, "Content-Type", TEXT("application/json"));
     http_answer_field(&exchange->answer, "Cache-Control", TEXT("no-store"));
@@ -11,7 +9,6 @@ static enum step_result settle_live(struct exchange *exchange) {
 
 const struct handler health_live = {
     .action = ACTIONS,
-    .parameters = no_parameters,
     .settle = settle_live,
 };
 
@@ -41,7 +38,6 @@ static enum step_result settle_ready(struct exchange *exchange) {
 
 const struct handler health_ready = {
     .action = ACTIONS,
-    .parameters = no_parameters,
     .plan = plan_ready,
     .on_row = on_row,
     .settle = settle_ready,

@@ -4,8 +4,6 @@
 // PUT and PATCH: read the record, check what it becomes, and write that under the version that was
 // read; when somebody else was quicker, begin again.
 
-static const char *const no_parameters[] = {NULL};
-
 enum change_stage { CHANGE_READ, CHANGE_WRITE, CHANGE_CREATE };
 
 static bool on_change_row(struct exchange *exchange, size_t call, const struct value *cells) {
@@ -87,7 +85,6 @@ static enum step_result settle_replace(struct exchange *exchange) {
 const struct handler records_replace = {
     .action = ACTION_REPLACE,
     .reads_body = true,
-    .parameters = no_parameters,
     .prepare = record_read_key,
     .plan = plan_change,
     .on_row = on_change_row,
@@ -139,7 +136,6 @@ const struct handler records_update = {
     .action = ACTION_UPDATE,
     .reads_body = true,
     .merge_patch = true,
-    .parameters = no_parameters,
     .prepare = record_read_key,
     .plan = plan_change,
     .on_row = on_change_row,

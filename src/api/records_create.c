@@ -1,8 +1,6 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 
-static const char *const no_parameters[] = {NULL};
-
 enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 
 static enum step_result validate_new(struct exchange *exchange) {
@@ -49,7 +47,6 @@ static enum step_result settle_new(struct exchange *exchange) {
 const struct handler records_create = {
     .action = ACTION_CREATE,
     .reads_body = true,
-    .parameters = no_parameters,
     .validate = validate_new,
     .plan = plan_new,
     .on_row = record_on_new_row,

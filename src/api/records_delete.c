@@ -1,8 +1,6 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 
-static const char *const no_parameters[] = {NULL};
-
 static enum step_result plan_delete(struct exchange *exchange) {
     return record_job(
         exchange, JOB_WRITE,
@@ -20,7 +18,6 @@ static enum step_result settle_delete(struct exchange *exchange) {
 
 const struct handler records_delete = {
     .action = ACTION_DELETE,
-    .parameters = no_parameters,
     .prepare = record_read_key,
     .plan = plan_delete,
     .settle = settle_delete,

@@ -149,6 +149,7 @@ static enum step_result settle_list(struct exchange *exchange) {
 
 const struct handler records_list = {
     .action = ACTION_LIST,
+    .checks_parameters = true,
     .prepare = prepare_list,
     .plan = plan_page,
     .on_row = on_list_row,

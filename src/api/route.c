@@ -130,7 +130,8 @@ static enum step_result settle_options(struct exchange *exchange) {
 }
 
 // OPTIONS tells nothing that the documentation does not, so it needs no key.
-static const struct handler options_handler = {.action = ACTIONS, .settle = settle_options};
+static const struct handler options_handler = {
+    .action = ACTIONS, .checks_parameters = true, .settle = settle_options};
 
 static enum step_result settle_server_options(struct exchange *exchange) {
     exchange->answer.status = 204;
@@ -140,8 +141,8 @@ static enum step_result settle_server_options(struct exchange *exchange) {
 }
 
 // "OPTIONS *" (RFC 9110 section 9.3.7).
-static const struct handler server_options_handler = {.action = ACTIONS,
-                                                      .settle = settle_server_options};
+static const struct handler server_options_handler = {
+    .action = ACTIONS, .checks_parameters = true, .settle = settle_server_options};
 
 enum step_result route_request(struct exchange *exchange) {
     const struct http_request *request = exchange->request;
