@@ -61,7 +61,8 @@ static bool start(struct checkpointer *checkpointer, struct failure *failure) {
 bool checkpointer_open(struct checkpointer *checkpointer, const struct connection_options *options,
                        struct failure *failure) {
     *checkpointer = (struct checkpointer){0};
-    if (!sqlite_connection_open(&checkpointer->connection, CONNECTION_CHECKPOINTS, options, failure))
+    if (!sqlite_connection_open(&checkpointer->connection, CONNECTION_CHECKPOINTS, options,
+                                failure))
         return false;
     if (start(checkpointer, failure))
         return true;

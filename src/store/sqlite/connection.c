@@ -65,7 +65,7 @@ static bool open_failure(struct connection *connection, const char *path, int co
     int error = sqlite3_system_errno(connection->database);
     return failure_set(failure, FAILURE_UNAVAILABLE, "cannot open the database %s: %s%s%s", path,
                        sqlite3_errmsg(connection->database), error ? ": " : "",
-                       error ? strerror(error) : "");
+                       error ? strerrordesc_np(error) : "");
 }
 
 // SQLite's own words about a path say only that the file cannot be opened.
@@ -77,7 +77,7 @@ static bool check_path(const char *path, bool read_only, struct failure *failure
                            "cannot open the database %s: it is a directory", path);
     if (errno != ENOENT || read_only)
         return failure_set(failure, FAILURE_UNAVAILABLE, "cannot open the database %s: %s", path,
-                           strerror(errno));
+                           strerrordesc_np(errno));
     const char *slash = strrchr(path, '/');
     if (!slash || slash == path)
         return true;
@@ -88,7 +88,7 @@ static bool check_path(const char *path, bool read_only, struct failure *failure
     if (!there)
         failure_set(failure, FAILURE_UNAVAILABLE,
                     "cannot create the database %s: its directory %s: %s", path, parent,
-                    strerror(errno));
+                    strerrordesc_np(errno));
     free(parent);
     return there;
 }
@@ -166,7 +166,7 @@ static bool set_up(struct connection *connection, enum connection_role role,
 }
 
 bool sqlite_connection_open(struct connection *connection, enum connection_role role,
-                     const struct connection_options *options, struct failure *failure) {
+                            const struct connection_options *options, struct failure *failure) {
     unsigned busy_timeout = options->busy_timeout;
     if (role == CONNECTION_READS && busy_timeout > READ_BUSY_TIMEOUT)
         busy_timeout = READ_BUSY_TIMEOUT;
@@ -217,7 +217,7 @@ static void log_fault(struct connection *connection, enum log_level level, struc
     int error = of_system ? sqlite3_system_errno(connection->database) : 0;
     log_write(connection->log, level, "SQLite: %s (%d%s%s) in: %.*s%s",
               sqlite3_errmsg(connection->database), code, error ? ", " : "",
-              error ? strerror(error) : "", TEXT_ARGS(what),
+              error ? strerrordesc_np(error) : "", TEXT_ARGS(what),
               connection->swallowed ? " [other lines were left out]" : "");
     connection->swallowed = 0;
 }
@@ -226,7 +226,8 @@ void sqlite_connection_complain(struct connection *connection, int code, const c
     log_fault(connection, LOG_WARNING, text_from_string(what), code);
 }
 
-void sqlite_connection_fault(struct connection *connection, struct job *job, size_t call, int code) {
+void sqlite_connection_fault(struct connection *connection, struct job *job, size_t call,
+                             int code) {
     const char *message = sqlite3_errmsg(connection->database);
     struct outcome *outcome = &job->outcome;
     fault_outcome(code, message, outcome);

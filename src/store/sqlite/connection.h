@@ -53,7 +53,7 @@ struct connection {
 };
 
 bool sqlite_connection_open(struct connection *connection, enum connection_role role,
-                     const struct connection_options *options, struct failure *failure);
+                            const struct connection_options *options, struct failure *failure);
 
 // Takes zeroed memory and one whose opening failed, too.
 void sqlite_connection_close(struct connection *connection);

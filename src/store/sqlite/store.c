@@ -14,8 +14,8 @@ static void close_store(struct store *base) {
     writer_stop(&store->writer);
     checkpointer_close(&store->checkpointer);
     if (store->writer.connection.database && !store->connection.read_only) {
-        int code = sqlite_connection_checkpoint(&store->writer.connection, SQLITE_CHECKPOINT_TRUNCATE,
-                                         CLOSE_TIMEOUT);
+        int code = sqlite_connection_checkpoint(&store->writer.connection,
+                                                SQLITE_CHECKPOINT_TRUNCATE, CLOSE_TIMEOUT);
         if (code != SQLITE_OK) // nothing is lost: the log stays, and is read at the next start
             sqlite_connection_complain(&store->writer.connection, code, "the last checkpoint");
     }

@@ -142,6 +142,32 @@ static enum verdict run_job(struct writer *writer, struct job *job, bool in_save
     return verdict;
 }
 
+// A commit that failed while it was synchronized, or later, may still be found in the log should
+// the process die before its place there is used again.
+static bool leaves_doubt(int code) {
+    int primary = code & 0xff;
+    return (primary == SQLITE_IOERR && code != SQLITE_IOERR_WRITE) || primary == SQLITE_NOMEM;
+}
+
+static int commit(struct writer *writer) {
+    int code = sqlite_connection_control(&writer->connection, CONTROL_COMMIT);
+    if (leaves_doubt(code))
+        writer->in_doubt = true;
+    return code;
+}
+
+// Whether a job's outcome says that nothing was changed because something stood in its way.
+static bool is_kept_out(const struct job *job) {
+    switch (job->outcome.kind) {
+    case OUTCOME_BUSY:
+    case OUTCOME_TIMEOUT:
+    case OUTCOME_FULL:
+    case OUTCOME_UNAVAILABLE:
+    case OUTCOME_CANCELLED: return true;
+    default: return false;
+    }
+}
+
 static void refuse(struct writer *writer, struct job **jobs, size_t count, int code) {
     for (size_t i = 0; i < count; i++)
         sqlite_connection_fault(&writer->connection, jobs[i], 0, code);
@@ -175,20 +201,12 @@ static enum fate try_group(struct writer *writer, bool careful) {
             set_aside(writer, i);
         return FATE_UNDONE;
     }
-    code = sqlite_connection_control(connection, CONTROL_COMMIT);
+    code = commit(writer);
     if (code == SQLITE_OK)
         return FATE_COMMITTED;
     sqlite_connection_complain(connection, code, "COMMIT");
     roll_back(writer);
     return FATE_UNCOMMITTED;
-}
-
-// The commit of a job alone failed: unless the disk was full, what was written of it may still be
-// found should the process die before the place in the log is used again.
-static void fail_commit(struct connection *connection, struct job *job, int code) {
-    sqlite_connection_fault(connection, job, job->call_count ? job->call_count - 1 : 0, code);
-    if (job->outcome.kind == OUTCOME_UNAVAILABLE)
-        job->outcome.kind = OUTCOME_UNKNOWN;
 }
 
 // A transaction for one job, which needs no savepoint. An SQLite result code: that of its BEGIN.
@@ -199,9 +217,10 @@ static int run_alone(struct writer *writer, struct job *job) {
         return code;
     run_job(writer, job, false, clock_monotonic());
     if (job->outcome.kind == OUTCOME_DONE) {
-        code = sqlite_connection_control(connection, CONTROL_COMMIT);
+        code = commit(writer);
         if (code != SQLITE_OK)
-            fail_commit(connection, job, code);
+            sqlite_connection_fault(connection, job, job->call_count ? job->call_count - 1 : 0,
+                                    code);
     }
     roll_back(writer);
     return SQLITE_OK;
@@ -212,14 +231,19 @@ static void run_each_alone(struct writer *writer) {
         int code = run_alone(writer, writer->group[i]);
         if (code != SQLITE_OK) {
             refuse(writer, &writer->group[i], writer->count - i, code);
-            return;
+            break;
         }
+    }
+    for (size_t i = 0; writer->in_doubt && i < writer->count; i++) {
+        if (is_kept_out(writer->group[i]))
+            writer->group[i]->outcome.kind = OUTCOME_UNKNOWN;
     }
 }
 
 // A group that one job spoilt is tried again with more care, and if that does not help, too, or if
 // its commit failed, job by job.
 static void run_group(struct writer *writer) {
+    writer->in_doubt = false;
     if (writer->count > 1) {
         enum fate fate = try_group(writer, false);
         if (fate == FATE_UNDONE)
@@ -255,6 +279,7 @@ static void run_writer(void *argument) {
 static int on_commit_logged(void *argument, sqlite3 *database, const char *name, int pages) {
     struct writer *writer = argument;
     writer->log_pages = (size_t)pages;
+    writer->in_doubt = false; // what was in its place is overwritten
     return SQLITE_OK;
 }
 

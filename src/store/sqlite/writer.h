@@ -28,6 +28,7 @@ struct writer {
     size_t count;
     struct session *answered; // sessions with answers that are not posted yet
     size_t log_pages;         // in the write-ahead log
+    bool in_doubt;            // a commit of this group failed, and may be found all the same
 };
 
 // Opens the database, creating the file, without starting the thread.
