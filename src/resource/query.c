@@ -185,17 +185,23 @@ static void read_property(struct reader *reader, const struct property *property
 
 const struct property *query_equality(const struct expression *expression,
                                       struct value *ret_literal) {
-    if (expression->kind != EXPRESSION_COMPARE || expression->comparison != COMPARISON_EQUAL)
+    const struct expression *property = expression->operand_count ? expression->operands[0] : NULL;
+    struct value value = value_null();
+    if (expression->kind == EXPRESSION_COMPARE && expression->comparison == COMPARISON_EQUAL) {
+        const struct expression *literal = expression->operands[1];
+        if (property->kind == EXPRESSION_LITERAL) {
+            literal = property;
+            property = expression->operands[1];
+        }
+        if (literal->kind != EXPRESSION_LITERAL)
+            return NULL;
+        value = literal->literal;
+    } else if (expression->kind != EXPRESSION_IS_NULL) {
         return NULL;
-    const struct expression *property = expression->operands[0];
-    const struct expression *literal = expression->operands[1];
-    if (property->kind == EXPRESSION_LITERAL) {
-        property = expression->operands[1];
-        literal = expression->operands[0];
     }
-    if (property->kind != EXPRESSION_PROPERTY || literal->kind != EXPRESSION_LITERAL)
+    if (property->kind != EXPRESSION_PROPERTY)
         return NULL;
-    *ret_literal = literal->literal;
+    *ret_literal = value;
     return property->property;
 }
 
