@@ -236,7 +236,8 @@ static json_t *json_of_mapping(struct reading *reading, const struct yaml_node *
         const struct yaml_pair *pair = &node->mapping.pairs[i];
         struct text name = arena_copy(reading->arena, pair->key->scalar);
         json_t *member = reading_json(reading, pair->value, numbers_as_text);
-        if (!member || !name.data || json_object_set_new_nocheck(object, name.data, member)) {
+        // It takes the member in any case, and refuses a name that there was no memory for.
+        if (!member || json_object_set_new_nocheck(object, name.data, member)) {
             json_decref(object);
             return NULL;
         }
