@@ -1,6 +1,8 @@
 // The program: a table of commands, and what runs the one that is asked for.
 #include "cli/check.h"
 #include "cli/command.h"
+#include "cli/export.h"
+#include "cli/import.h"
 #include "cli/migrate.h"
 #include "cli/serve.h"
 
@@ -60,7 +62,8 @@ static const struct command help_command = {
 };
 
 static const struct command *const commands[] = {
-    &serve_command, &check_command, &migrate_command, &version_command, &help_command, NULL,
+    &serve_command,  &check_command,   &migrate_command, &import_command,
+    &export_command, &version_command, &help_command,    NULL,
 };
 
 int main(int argc, char **argv) {
