@@ -105,7 +105,7 @@ static void matching_is_bounded(void **state) {
     assert_int_equal(match_run("(a|aa)+$", 'a', 200, 'b'), PATTERN_TOO_COSTLY);
     assert_int_equal(match_run("^(a|b)*$", 'a', 50000, 'b'), PATTERN_MATCHES); // no little stack
     assert_int_equal(match_run("^[a-z]*$", 'a', 4000000, 'b'), PATTERN_MATCHES);
-    assert_int_equal(match_run("^[a-z]*$", 'a', 4000000, '1'), PATTERN_DIFFERS);
+    assert_int_equal(match_run("^[a-z]*$", 'a', 500000, '1'), PATTERN_DIFFERS);
     // Where it may begin anywhere, time grows with the square of the length.
     assert_int_equal(match_run("a+b", 'a', 16383, 'b'), PATTERN_MATCHES);
     assert_int_equal(match_run("a+b", 'a', 16384, 'b'), PATTERN_TOO_COSTLY);
