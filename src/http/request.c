@@ -178,6 +178,8 @@ static int on_message_complete(llhttp_t *parser) {
 }
 
 enum inbound_outcome inbound_read_body(struct inbound *inbound, struct text *input) {
+    if (input->size == 0)
+        return INBOUND_GOES_ON; // the parser must not be called without a byte
     inbound->framing = input->data;
     llhttp_errno_t error = llhttp_execute(&inbound->parser, input->data, input->size);
     const char *end = input->data + input->size;

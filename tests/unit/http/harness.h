@@ -133,6 +133,9 @@ static inline int harness_listen(struct sockaddr_in *ret_address) {
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     assert_true(listener >= 0);
+    // What is accepted inherits it. With little room in the kernel, reads and writes are partial.
+    int room = 64 * 1024;
+    assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     *ret_address = address;
