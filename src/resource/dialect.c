@@ -142,6 +142,22 @@ void sql_calculation(struct sql *sql, const struct expression *calculation) {
     append_calculation_operand(sql, calculation, 1);
 }
 
+static void append_nulls(struct sql *sql, const struct expression *expression, bool *some) {
+    if (expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER) {
+        sql_text(sql, *some ? " OR " : "");
+        sql_operand(sql, expression);
+        sql_text(sql, " IS NULL");
+        *some = true;
+    }
+    for (size_t i = 0; i < expression->operand_count; i++)
+        append_nulls(sql, expression->operands[i], some);
+}
+
+void sql_operand_is_null(struct sql *sql, const struct expression *calculation) {
+    bool some = false; // at least one: what depends on literals alone is a literal
+    append_nulls(sql, calculation, &some);
+}
+
 // A condition is null-safe already, and `now` is never null; the literal null is not compared with.
 static bool is_never_null(const struct expression *expression) {
     return expression->kind == EXPRESSION_LITERAL || expression->kind == EXPRESSION_NOW ||

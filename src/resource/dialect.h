@@ -35,10 +35,10 @@ struct dialect {
     // Appends a comparison of an integer and a number, neither of which is rounded for it.
     void (*compare_mixed)(struct sql *sql, const struct expression *comparison);
 
-    // Appends a sum or product whose result, where it leaves its type's range, is an error and so
-    // OUTCOME_OVERFLOW: PostgreSQL sees to that for the most part; SQLite would go on with a real
-    // or an infinity, so there its result is looked at, and abs() of the least integer raises the
-    // error.
+    // Appends a sum or product. It is null where any of its operands is; else, where its result or
+    // any on the way leaves its type's range, an error and so OUTCOME_OVERFLOW. PostgreSQL sees to
+    // that for the most part. SQLite would go on with a real or an infinity, so there the result is
+    // looked at, and abs() of the least integer raises the error.
     void (*calculation)(struct sql *sql, const struct expression *calculation);
 
     struct text null_safe_equal;   // " IS ", " IS NOT DISTINCT FROM "

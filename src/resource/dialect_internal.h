@@ -15,6 +15,9 @@ void sql_comparison(struct sql *sql, const struct expression *comparison);
 // Between the operands of a comparison: a null-safe operator where null could make a difference.
 void sql_comparison_operator(struct sql *sql, const struct expression *comparison);
 
+// Appends whether any stored value is null that a calculation depends on, and so the calculation.
+void sql_operand_is_null(struct sql *sql, const struct expression *calculation);
+
 // Appends a sum or product as it is, without parentheses around it.
 void sql_calculation(struct sql *sql, const struct expression *calculation);
 

@@ -118,12 +118,15 @@ static void append_compare_mixed(struct sql *sql, const struct expression *compa
 // A numeric has no range of its own that would do, but the integer that its digits are has.
 static void append_calculation(struct sql *sql, const struct expression *calculation) {
     bool decimal = calculation->type == VALUE_DECIMAL;
-    sql_text(sql, decimal ? "(CAST(CAST((" : "(");
+    sql_text(sql, "(CASE WHEN ");
+    sql_operand_is_null(sql, calculation);
+    sql_text(sql, " THEN NULL ELSE ");
+    sql_text(sql, decimal ? "CAST(CAST((" : "");
     sql_calculation(sql, calculation);
     if (decimal)
         buffer_format(&sql->text, ") * 1e%u AS bigint) AS numeric) * 1e-%u", calculation->scale,
                       calculation->scale);
-    sql_text(sql, ")");
+    sql_text(sql, " END)");
 }
 
 const struct dialect dialect_postgres = {

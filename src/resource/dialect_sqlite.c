@@ -27,6 +27,9 @@ static const struct text decimal_types[] = {
     TEXT_INIT("SCALED_INTEGER(18)"),
 };
 
+// Raises the error "integer overflow".
+static const char overflow[] = "abs(-9223372036854775808)";
+
 static struct text column_type(const struct property *property) {
     if (property->kind == VALUE_DECIMAL)
         return decimal_types[property->scale];
@@ -80,45 +83,34 @@ static void append_member(struct sql *sql, const struct expression *expression) 
     }
 }
 
-// Any stored value that a calculation depends on is null.
-static void append_nulls(struct sql *sql, const struct expression *expression, bool *some) {
-    if (expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER) {
-        sql_text(sql, *some ? " OR " : " WHEN ");
-        *some = true;
-        sql_operand(sql, expression);
-        sql_text(sql, " IS NULL");
-    }
-    for (size_t i = 0; i < expression->operand_count; i++)
-        append_nulls(sql, expression->operands[i], some);
-}
-
-static const char overflow[] = "abs(-9223372036854775808)";
-
-// An infinity stays one, or becomes null: then none of the operands was.
-static void append_real_calculation(struct sql *sql, const struct expression *calculation) {
-    bool some = false;
-    sql_text(sql, "CASE WHEN abs(");
-    sql_calculation(sql, calculation);
-    sql_text(sql, ") <= 1.7976931348623157e308 THEN ");
-    sql_calculation(sql, calculation);
-    append_nulls(sql, calculation, &some);
-    sql_text(sql, some ? " THEN NULL ELSE " : " ELSE ");
-    sql_text(sql, overflow);
-    sql_text(sql, " END");
-}
-
 // A sum or product of integers that leaves their range is a real, and so is all that is made of it.
-static void append_calculation(struct sql *sql, const struct expression *calculation) {
-    if (calculation->type == VALUE_REAL) {
-        append_real_calculation(sql, calculation);
-        return;
-    }
-    sql_text(sql, "CASE typeof(");
+static void append_integer_calculation(struct sql *sql, const struct expression *calculation) {
+    sql_text(sql, " WHEN typeof(");
     sql_calculation(sql, calculation);
-    sql_text(sql, ") WHEN 'real' THEN ");
+    sql_text(sql, ") = 'real' THEN ");
     sql_text(sql, overflow);
     sql_text(sql, " ELSE ");
     sql_calculation(sql, calculation);
+}
+
+// One of reals is an infinity and stays one, or becomes null, which is not less either.
+static void append_real_calculation(struct sql *sql, const struct expression *calculation) {
+    sql_text(sql, " WHEN abs(");
+    sql_calculation(sql, calculation);
+    sql_text(sql, ") <= 1.7976931348623157e308 THEN ");
+    sql_calculation(sql, calculation);
+    sql_text(sql, " ELSE ");
+    sql_text(sql, overflow);
+}
+
+static void append_calculation(struct sql *sql, const struct expression *calculation) {
+    sql_text(sql, "CASE WHEN ");
+    sql_operand_is_null(sql, calculation);
+    sql_text(sql, " THEN NULL");
+    if (calculation->type == VALUE_REAL)
+        append_real_calculation(sql, calculation);
+    else
+        append_integer_calculation(sql, calculation);
     sql_text(sql, " END");
 }
 

@@ -7,7 +7,7 @@
 //   comparison = term [ ("=" / "!=" / "<" / "<=" / ">" / ">=") term
 //                     / ["not"] "in" "(" literal *("," literal) ")"
 //                     / "is" ["not"] "null" ]
-//   term      = product *(("+" / "-") product)      ; arithmetic only where the purpose allows it
+//   term      = product *(("+" / "-") product)      ; arithmetic only for a value that is set
 //   product   = primary *("*" primary)
 //   primary   = literal / path / "now()" / "contains(" term "," term ")"
 //             / "startsWith(" term "," term ")" / "(" or ")"

@@ -193,29 +193,43 @@ static double as_real(struct value value) {
     return value.kind == VALUE_INTEGER ? (double)value.integer : value.real;
 }
 
+static bool reckon(const struct expression *expression, struct value left, struct value right,
+                   struct value *ret_value) {
+    *ret_value = (struct value){.kind = expression->type, .scale = expression->scale};
+    if (expression->type != VALUE_REAL)
+        return reckon_integers(expression->kind, left.integer, right.integer, &ret_value->integer);
+    ret_value->real = reckon_reals(expression->kind, as_real(left), as_real(right));
+    return isfinite(ret_value->real);
+}
+
+// One operand of a calculation; `*fits` becomes false where it overflows.
+static bool evaluate_number(const struct evaluation *evaluation,
+                            const struct expression *expression, struct value *ret_value,
+                            bool *fits) {
+    if (evaluate(evaluation, expression, ret_value))
+        return true;
+    *ret_value = value_integer(0); // not null
+    *fits = false;
+    return evaluation->failure->code == FAILURE_OVERFLOW;
+}
+
+// Null wins over an overflow elsewhere, so that no database need say which it meets first.
 static bool evaluate_arithmetic(const struct evaluation *evaluation,
                                 const struct expression *expression, struct value *ret_value) {
     struct value left;
     struct value right;
-    if (!evaluate_pair(evaluation, expression, &left, &right))
+    bool fits = true;
+    if (!evaluate_number(evaluation, expression->operands[0], &left, &fits) ||
+        !evaluate_number(evaluation, expression->operands[1], &right, &fits))
         return false;
     if (value_is_null(left) || value_is_null(right)) {
         *ret_value = value_null();
         return true;
     }
-    bool fits;
-    struct value result = {.kind = expression->type, .scale = expression->scale};
-    if (expression->type == VALUE_REAL) {
-        result.real = reckon_reals(expression->kind, as_real(left), as_real(right));
-        fits = isfinite(result.real);
-    } else {
-        fits = reckon_integers(expression->kind, left.integer, right.integer, &result.integer);
-    }
-    if (!fits)
-        return failure_set(evaluation->failure, FAILURE_OVERFLOW,
-                           "the result of a calculation is out of range");
-    *ret_value = result;
-    return true;
+    if (fits && reckon(expression, left, right, ret_value))
+        return true;
+    return failure_set(evaluation->failure, FAILURE_OVERFLOW,
+                       "the result of a calculation is out of range");
 }
 
 static bool (*const evaluators[])(const struct evaluation *, const struct expression *,

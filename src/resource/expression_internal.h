@@ -39,12 +39,13 @@ struct parser {
     size_t failure_offset;
 };
 
-// A node with the place that it was read from, and the schema where it is a path.
+// A node with the place that it was read from, and the schema where it is a path (else NULL).
 struct operand {
     struct expression *expression;
     size_t start;
     size_t end;
     const struct schema *schema;
+    struct text digits; // of the literal that is a number, as written
 };
 
 // Notes what is wrong at an offset and returns false.

@@ -66,7 +66,10 @@ static bool parse_number(struct parser *parser, size_t start, struct operand *re
         if (!isfinite(value.real))
             return parser_fail(parser, start, "the number does not fit a double");
     }
-    return parser_advance(parser) && make_literal(parser, value, start, end, ret_operand);
+    if (!parser_advance(parser) || !make_literal(parser, value, start, end, ret_operand))
+        return false;
+    ret_operand->digits = source;
+    return true;
 }
 
 static bool parse_negative(struct parser *parser, struct operand *ret_operand) {
@@ -183,7 +186,8 @@ static bool parse_path(struct parser *parser, struct operand *ret_operand) {
         return false;
     node->property = property;
     node->scale = property->scale;
-    *ret_operand = (struct operand){node, token.start, token.end, &property->schema};
+    *ret_operand = (struct operand){
+        .expression = node, .start = token.start, .end = token.end, .schema = &property->schema};
     if (!parser_advance(parser))
         return false;
     return parser->token.kind != TOKEN_DOT || parse_members(parser, ret_operand);
@@ -226,9 +230,12 @@ static bool parse_function(struct parser *parser, enum expression_kind kind,
 }
 
 static bool parse_parentheses(struct parser *parser, struct operand *ret_operand) {
+    size_t start = parser->token.start;
     if (!enter(parser) || !parser_advance(parser) || !parse_or(parser, ret_operand))
         return false;
     leave(parser);
+    ret_operand->start = start;
+    ret_operand->end = parser->token.end;
     return take(parser, TOKEN_CLOSE, "`)`");
 }
 

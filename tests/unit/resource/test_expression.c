@@ -527,6 +527,13 @@ static void arithmetic(void **state) {
                            "which is a date-time"},
         {"title", "at character 1: `amount` is an integer and cannot be `title`, which is a "
                   "string"},
+        {"60 * 60 * 24", "86400"},
+        {"amount + (1 + 2) * -3", "(+ amount -9)"},
+        {"9223372036854775807 + 1",
+         "at character 1: the result of this calculation is out of range"},
+        {"amount + -9223372036854775808 * -1",
+         "at character 10: the result of this calculation is out of range"},
+        {"1 + 0.5", "at character 1: `amount` is an integer and cannot be a number"},
         {"amount > 5", "at character 1: `amount` is an integer and cannot be `amount > 5`, which "
                        "is a boolean"},
     };
@@ -539,6 +546,9 @@ static void arithmetic(void **state) {
     CHECK_CASES(EXPRESSION_FOR_SET, "rate", reals);
     static const struct parse_case decimals[] = {
         {"price + 1", "(+ price 100e-2)"},
+        {"price + (1 + 2)", "(+ price 300e-2)"},
+        {"price + 0.5 * 3", "(+ price 150e-2)"},
+        {"1 + 2", "300e-2"},
         {"price - 0.01", "(- price 1e-2)"},
         {"'0.5' + price", "at character 1: a string cannot be added to a decimal"},
         {"price + cost", "(+ price cost)"},
@@ -559,7 +569,14 @@ static void arithmetic(void **state) {
     CHECK_CASES(EXPRESSION_FOR_SET, "price", decimals);
     static const struct parse_case booleans[] = {
         {"hidden", "hidden"},
-        {"amount + 1 > cap", "(= (> (+ amount 1) cap) true)"},
+        {"amount > 1 + 2 * 3", "(= (> amount 7) true)"},
+        {"amount + 1 > cap",
+         "at character 1: `amount + 1` cannot be calculated inside a condition"},
+        {"1 = (cap*2)", "at character 5: `(cap*2)` cannot be calculated inside a condition"},
+        {"(amount + 1) in (2)",
+         "at character 1: `(amount + 1)` cannot be calculated inside a condition"},
+        {"amount - 1 is null",
+         "at character 1: `amount - 1` cannot be calculated inside a condition"},
         {"not hidden", "(= (not (= hidden true)) true)"},
     };
     CHECK_CASES(EXPRESSION_FOR_SET, "active", booleans);
@@ -822,7 +839,9 @@ static void values_of_a_record(void **state) {
         {"amount", "id + 9223372036854775800", "9223372036854775807"},
         {"amount", "id + 9223372036854775801", "overflow"},
         {"amount", "-9223372036854775808 - id", "overflow"},
-        {"amount", "-9223372036854775808 * -1", "overflow"},
+        {"amount", "-9223372036854775808 * (id - 8)", "overflow"},
+        {"amount", "amount * 1024 + cap", "null"},
+        {"amount", "cap - amount * 1024", "null"},
         {"amount", "amount * 1024", "overflow"},
         {"amount", "amount * 1024 - amount * 1024", "overflow"},
         {"amount", "store.size + 1", "6"},
