@@ -84,10 +84,21 @@ static void on_worker_ended(struct letter *letter) {
         close_handles(server);
 }
 
+// A socket goes on taking connections, which nobody would serve, while any descriptor of it is open.
+static void close_sockets(struct server *server) {
+    for (size_t i = 0; i < server->socket_count; i++) {
+        close(server->sockets[i]);
+        if (server->settings->listen.items[i].kind == LISTEN_UNIX)
+            (void)unlink(server->settings->listen.items[i].path);
+    }
+    server->socket_count = 0;
+}
+
 static void stop(struct server *server) {
     if (server->stopping)
         return;
     server->stopping = true;
+    close_sockets(server);
     for (unsigned i = 0; i < server->worker_count; i++) {
         if (server->workers[i].is_running)
             mailbox_post(&server->workers[i].mailbox, &server->workers[i].stop_order);
@@ -297,11 +308,7 @@ static void clean_up(struct server *server) {
     for (unsigned i = 0; i < server->worker_count; i++)
         (void)uv_loop_close(&server->workers[i].loop); // its handles were closed by its thread
     free(server->workers);
-    for (size_t i = 0; i < server->socket_count; i++) {
-        close(server->sockets[i]);
-        if (server->settings->listen.items[i].kind == LISTEN_UNIX)
-            (void)unlink(server->settings->listen.items[i].path);
-    }
+    close_sockets(server);
     workspace_close(&server->workspace);
 }
 
