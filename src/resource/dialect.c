@@ -134,11 +134,15 @@ static void append_calculation_operand(struct sql *sql, const struct expression 
     sql_text(sql, parentheses ? ")" : "");
 }
 
-void sql_calculation(struct sql *sql, const struct expression *calculation) {
+void sql_calculation_operator(struct sql *sql, const struct expression *calculation) {
     static const char *const operators[] = {
         [EXPRESSION_ADD] = " + ", [EXPRESSION_SUBTRACT] = " - ", [EXPRESSION_MULTIPLY] = " * "};
-    append_calculation_operand(sql, calculation, 0);
     sql_text(sql, operators[calculation->kind]);
+}
+
+void sql_calculation(struct sql *sql, const struct expression *calculation) {
+    append_calculation_operand(sql, calculation, 0);
+    sql_calculation_operator(sql, calculation);
     append_calculation_operand(sql, calculation, 1);
 }
 

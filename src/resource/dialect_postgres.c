@@ -115,17 +115,31 @@ static void append_compare_mixed(struct sql *sql, const struct expression *compa
     append_mixed_operand(sql, comparison->operands[1]);
 }
 
-// A numeric has no range of its own that would do, but the integer that its digits are has.
+// A numeric has no range of its own that would do, but the integer that its digits are has: every
+// result on the way is taken through it.
+static void append_decimal_calculation(struct sql *sql, const struct expression *calculation) {
+    sql_text(sql, "(CAST(CAST((");
+    for (size_t i = 0; i < calculation->operand_count; i++) {
+        const struct expression *operand = calculation->operands[i];
+        if (i > 0)
+            sql_calculation_operator(sql, calculation);
+        if (operand->type == VALUE_DECIMAL && operand->operand_count)
+            append_decimal_calculation(sql, operand);
+        else
+            sql_operand(sql, operand);
+    }
+    buffer_format(&sql->text, ") * 1e%u AS bigint) AS numeric) * 1e-%u)", calculation->scale,
+                  calculation->scale);
+}
+
 static void append_calculation(struct sql *sql, const struct expression *calculation) {
-    bool decimal = calculation->type == VALUE_DECIMAL;
     sql_text(sql, "(CASE WHEN ");
     sql_operand_is_null(sql, calculation);
     sql_text(sql, " THEN NULL ELSE ");
-    sql_text(sql, decimal ? "CAST(CAST((" : "");
-    sql_calculation(sql, calculation);
-    if (decimal)
-        buffer_format(&sql->text, ") * 1e%u AS bigint) AS numeric) * 1e-%u", calculation->scale,
-                      calculation->scale);
+    if (calculation->type == VALUE_DECIMAL)
+        append_decimal_calculation(sql, calculation);
+    else
+        sql_calculation(sql, calculation);
     sql_text(sql, " END)");
 }
 
