@@ -129,8 +129,7 @@ static void explain(struct http_connection *connection, const struct failure *fa
 }
 
 // An answer for which there was no memory becomes one that says so, with as much as there is for.
-static void explain_want_of_memory(struct http_connection *connection,
-                                   struct http_answer *answer) {
+static void explain_want_of_memory(struct http_connection *connection, struct http_answer *answer) {
     struct failure failure;
     failure_out_of_memory(&failure);
     buffer_clear(&answer->fields);
@@ -326,14 +325,10 @@ static bool step_linger(struct http_connection *connection) {
 }
 
 static bool (*const steps[])(struct http_connection *connection) = {
-    [CONNECTION_IDLE] = step_idle,
-    [CONNECTION_HEAD] = step_head,
-    [CONNECTION_ASKED] = step_with_handler,
-    [CONNECTION_BODY] = step_body,
-    [CONNECTION_READY] = step_with_handler,
-    [CONNECTION_DROP] = step_drop,
-    [CONNECTION_LAST] = step_last,
-    [CONNECTION_LINGER] = step_linger,
+    [CONNECTION_IDLE] = step_idle,           [CONNECTION_HEAD] = step_head,
+    [CONNECTION_ASKED] = step_with_handler,  [CONNECTION_BODY] = step_body,
+    [CONNECTION_READY] = step_with_handler,  [CONNECTION_DROP] = step_drop,
+    [CONNECTION_LAST] = step_last,           [CONNECTION_LINGER] = step_linger,
     [CONNECTION_CLOSED] = step_with_handler,
 };
 

@@ -273,8 +273,7 @@ static bool parsed_all(const struct inbound *inbound, llhttp_errno_t error) {
 bool head_parse(struct inbound *inbound) {
     if (!read_request_line(inbound))
         return false;
-    llhttp_errno_t error =
-        llhttp_execute(&inbound->parser, inbound->head.data, inbound->head.size);
+    llhttp_errno_t error = llhttp_execute(&inbound->parser, inbound->head.data, inbound->head.size);
     if (!parsed_all(inbound, error))
         return parse_failed(inbound, error);
     inbound->request.method = method_of(llhttp_get_method(&inbound->parser));

@@ -97,7 +97,8 @@ struct http_answer {
 
 // A server that takes connections from a listening socket (TCP or Unix) that is already bound; the
 // descriptor is its own from now on, unless this fails. Several servers, each on its own loop, may
-// have duplicates of one socket. The handler and the log must outlive it.
+// have duplicates of one socket. The handler and the log must outlive it. The program must ignore
+// SIGPIPE.
 bool http_server_start(uv_loop_t *loop, int descriptor, const struct http_limits *limits,
                        const struct http_handler *handler, struct log *log,
                        struct http_server **ret_server, struct failure *failure);
@@ -120,8 +121,8 @@ void http_read_body(struct http_request *request);
 // announced but not read is read and dropped up to 64 KiB, or the connection closes.
 void http_answer(struct http_request *request, struct http_answer *answer);
 
-// An answer to start with, whose buffers have memory of earlier ones: answering through it allocates
-// nothing in steady state. An answer that starts zeroed is as good.
+// An answer to start with, whose buffers have memory of earlier ones: answering through it
+// allocates nothing in steady state. An answer that starts zeroed is as good.
 struct http_answer http_answer_begin(struct http_request *request, unsigned status);
 
 // Adds a field line; the value must hold no CR, LF or NUL.

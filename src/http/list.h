@@ -11,7 +11,8 @@ struct link {
 };
 
 // What a link lies in: list_entry(link, struct thing, member).
-#define list_entry(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define list_entry(pointer, type, member)                                                          \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void list_init(struct link *list) {
     list->previous = list;

@@ -98,9 +98,8 @@ static void accept_pause(struct http_server *server, int error) {
 
 static void take_in(struct http_server *server, int descriptor, const struct sockaddr *address) {
     size_t most = server->limits.max_connections;
-    size_t over = most > 0 && server->connection_count >= most
-                      ? server->connection_count - most + 1
-                      : 0;
+    size_t over =
+        most > 0 && server->connection_count >= most ? server->connection_count - most + 1 : 0;
     if (over > REFUSED_AT_ONCE)
         close(descriptor);
     else

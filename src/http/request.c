@@ -77,7 +77,7 @@ static void refuse_size(struct inbound *inbound) {
     const char *space = memchr(inbound->head.data, ' ', inbound->head.size);
     if (space && !memchr(inbound->head.data, '\n', inbound->head.size))
         failure_set(&inbound->failure, FAILURE_TARGET_TOO_LONG,
-                           "The request target is longer than %zu bytes", most);
+                    "The request target is longer than %zu bytes", most);
     else
         failure_set(&inbound->failure, FAILURE_FIELDS_TOO_LARGE,
                     "The request's head is larger than %zu bytes", most);

@@ -39,13 +39,13 @@ struct inbound {
 
     // The body.
     bool chunked;
-    bool keep_body;           // or else it is read and dropped
-    bool complete;            // the message's last byte was read
-    struct buffer body;       // as far as it was kept
-    uint64_t received;        // bytes of body, kept or dropped
-    const char *framing;      // from here on, bytes were not yet looked at as chunk framing
-    size_t framing_run;       // bytes of framing since the last byte of data
-    size_t framing_surplus;   // bytes of chunk extensions and trailers
+    bool keep_body;         // or else it is read and dropped
+    bool complete;          // the message's last byte was read
+    struct buffer body;     // as far as it was kept
+    uint64_t received;      // bytes of body, kept or dropped
+    const char *framing;    // from here on, bytes were not yet looked at as chunk framing
+    size_t framing_run;     // bytes of framing since the last byte of data
+    size_t framing_surplus; // bytes of chunk extensions and trailers
 
     bool lent; // the handler has it
     struct failure failure;

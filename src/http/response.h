@@ -12,9 +12,9 @@ struct date {
 
 struct response {
     const struct http_answer *answer;
-    bool head;       // the request was HEAD
-    bool http_1_0;   // the client speaks HTTP/1.0
-    bool last;       // the connection closes afterwards
+    bool head;     // the request was HEAD
+    bool http_1_0; // the client speaks HTTP/1.0
+    bool last;     // the connection closes afterwards
 };
 
 // Makes the date that of `second`, where it is not already.

@@ -39,8 +39,8 @@ struct http_server {
     struct date date;
 
     // Ending.
-    bool stopping; // answers say that the connection closes
-    bool draining; // and connections without a request close
+    bool stopping;    // answers say that the connection closes
+    bool draining;    // and connections without a request close
     uv_timer_t delay; // until connections are taken in again, or until the next step of stopping
     unsigned patience;
     unsigned open_handles; // of the server itself

@@ -1,5 +1,6 @@
 // Spares are the emptied objects of finished requests, kept for the next ones, so that a request in
-// steady state allocates nothing. They own what is in them, and give back what a while did not need.
+// steady state allocates nothing. They own what is in them, and give back what a while did not
+// need.
 #pragma once
 
 #include "http/output.h"

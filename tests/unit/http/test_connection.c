@@ -2,10 +2,10 @@
 #include "unit/http/harness.h"
 #include "unit/testing.h"
 
-#define GET       "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define GET_AT(p) "GET " p " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST      "POST /echo HTTP/1.1\r\nHost: a\r\n"
-#define CHUNKED   POST "Transfer-Encoding: chunked\r\n\r\n"
+#define POST "POST /echo HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
 static int setup(void **state) {
     *state = harness_create();
@@ -196,7 +196,8 @@ static void a_small_body_that_nobody_reads_is_dropped(void **state) {
     struct client client;
     size_t offset = 0;
     client_open(&client, *state);
-    client_send_string(&client, "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+    client_send_string(&client,
+                       "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
     struct reply reply = client_receive(&client, &offset, false);
     assert_int_equal(reply.status, 200);
     assert_false(text_contains(reply.head, "Connection: close"));
@@ -214,7 +215,8 @@ static void a_large_body_that_nobody_reads_closes(void **state) {
     struct client client;
     size_t offset = 0;
     client_open(&client, *state);
-    client_send_string(&client, "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n");
+    client_send_string(&client,
+                       "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n");
     send_zeros(&client, 70000);
     struct reply reply = client_receive(&client, &offset, false);
     assert_int_equal(reply.status, 200);
@@ -422,7 +424,6 @@ static void wait_for(struct harness *harness, const unsigned *counter, unsigned 
 static void a_client_that_went_is_noticed(void **state) {
     struct harness *harness = *state;
     struct client client;
-    harness->answer_when_gone = false;
     client_open(&client, harness);
     client_send_string(&client, GET_AT("/late"));
     client_wait(&client, 5);

@@ -2,9 +2,9 @@
 // whether the connection is served on.
 #include "unit/http/harness.h"
 
-#define GET       "GET / HTTP/1.1\r\nHost: a\r\n"
-#define POST      "POST /echo HTTP/1.1\r\nHost: a\r\n"
-#define CHUNKED   POST "Transfer-Encoding: chunked\r\n\r\n"
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n"
+#define POST "POST /echo HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define RAW(text) text, sizeof(text) - 1
 
 struct head_case {
@@ -176,7 +176,9 @@ static const struct head_case cases[] = {
     {RAW(POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n"), 400, true, NULL},
     {RAW(POST "Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n"), 400, true, NULL},
     {RAW(POST "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"), 400, true, NULL},
-    {RAW(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"), 400, true, NULL},
+    {RAW(POST "Transfer-Encoding: \x0b"
+              "chunked\r\n\r\n0\r\n\r\n"),
+     400, true, NULL},
     {RAW(POST "Transfer-Encoding:\r\n\r\n"), 400, true, NULL},
     {RAW(POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501, true, NULL},
     {RAW(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400,

@@ -24,15 +24,24 @@ static void heads(void **state) {
     } cases[] = {
         {200, 5, {0}, "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 5\r\nA: b\r\n\r\n"},
         {201, 0, {0}, "HTTP/1.1 201 Created\r\n" DATE "Content-Length: 0\r\nA: b\r\n\r\n"},
-        {200, 99999, {.head = true},
+        {200,
+         99999,
+         {.head = true},
          "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 99999\r\nA: b\r\n\r\n"},
         {204, 5, {0}, "HTTP/1.1 204 No Content\r\n" DATE "A: b\r\n\r\n"},
         {304, 5, {0}, "HTTP/1.1 304 Not Modified\r\n" DATE "A: b\r\n\r\n"},
-        {404, 10, {.last = true},
-         "HTTP/1.1 404 Not Found\r\n" DATE "Content-Length: 10\r\nConnection: close\r\nA: b\r\n\r\n"},
-        {200, 1, {.http_1_0 = true},
+        {404,
+         10,
+         {.last = true},
+         "HTTP/1.1 404 Not Found\r\n" DATE
+         "Content-Length: 10\r\nConnection: close\r\nA: b\r\n\r\n"},
+        {200,
+         1,
+         {.http_1_0 = true},
          "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 1\r\nConnection: keep-alive\r\nA: b\r\n\r\n"},
-        {200, 1, {.http_1_0 = true, .last = true},
+        {200,
+         1,
+         {.http_1_0 = true, .last = true},
          "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 1\r\nConnection: close\r\nA: b\r\n\r\n"},
         {299, 1, {0}, "HTTP/1.1 299 \r\n" DATE "Content-Length: 1\r\nA: b\r\n\r\n"},
     };
@@ -76,8 +85,8 @@ static void dates(void **state) {
 static void failures_have_reasons(void **state) {
     for (int code = FAILURE_NONE; code < FAILURE_CODES; code++) {
         struct output output = {0};
-        struct text head = head_of(failure_status((enum failure_code)code), 0,
-                                   (struct response){0}, &output);
+        struct text head =
+            head_of(failure_status((enum failure_code)code), 0, (struct response){0}, &output);
         assert_true(head.data[13] != '\r');
         buffer_free(&output.copied);
     }

@@ -65,14 +65,27 @@ static void tokens(void **state) {
 }
 
 static void authorities(void **state) {
-    static const char *const valid[] = {"a", "a.b:80", "a:", "127.0.0.1:65535", "[::1]", "[::1]:",
-                                        "[fe80::1:2]:8080", "[::ffff:1.2.3.4]", "a%20b",
-                                        "a-b_c~!$&'()*+,;=", "%00"};
-    static const char *const invalid[] = {"", ":", ":80", "a:65536", "a:123456", "a:8x", "a:+1",
-                                          "a:1:1", "[]", "[::1", "::1", "[::1]80", "[::1]:x",
-                                          "[v1.a]", "[fe80::1%25eth0]", "[1.2.3.4]", "a b", "a/b",
-                                          "a?b", "a@b", "a#b", "a\\b", "a%", "a%2", "a%2g", "\xff",
-                                          "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]"};
+    static const char *const valid[] = {"a",
+                                        "a.b:80",
+                                        "a:",
+                                        "127.0.0.1:65535",
+                                        "[::1]",
+                                        "[::1]:",
+                                        "[fe80::1:2]:8080",
+                                        "[::ffff:1.2.3.4]",
+                                        "a%20b",
+                                        "a-b_c~!$&'()*+,;=",
+                                        "%00"};
+    static const char *const invalid[] = {
+        "",          ":",        ":80",
+        "a:65536",   "a:123456", "a:8x",
+        "a:+1",      "a:1:1",    "[]",
+        "[::1",      "::1",      "[::1]80",
+        "[::1]:x",   "[v1.a]",   "[fe80::1%25eth0]",
+        "[1.2.3.4]", "a b",      "a/b",
+        "a?b",       "a@b",      "a#b",
+        "a\\b",      "a%",       "a%2",
+        "a%2g",      "\xff",     "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]"};
     for (size_t i = 0; i < sizeof valid / sizeof *valid; i++)
         assert_true_for(syntax_is_authority(text_from_string(valid[i])), valid[i]);
     for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
