@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELP_COLUMN = 30 };
+enum { HELP_COLUMN = 28, HELP_WIDTH = 96 };
 
 // What a flag of the command line stands for; the numbers are getopt_long's.
 enum {
@@ -91,51 +91,73 @@ static void refuse_command(const struct command *const *commands, const char *na
                       name);
 }
 
-// One line of help: "  --name VALUE   what it is for".
+// "  --name VALUE   what it is for", in as many lines as it takes.
 static void print_entry(const char *left, const char *right) {
-    if (strlen(left) < HELP_COLUMN)
-        printf("  %-*s%s", HELP_COLUMN, left, right);
-    else
-        printf("  %s\n  %*s%s", left, HELP_COLUMN, "", right);
+    int column = printf("  %-*s", HELP_COLUMN - 2, left);
+    if (column > HELP_COLUMN) {
+        printf("\n%*s", HELP_COLUMN, "");
+        column = HELP_COLUMN;
+    }
+    struct text rest = text_from_string(right);
+    struct text word;
+    for (bool first = true; text_split(&rest, ' ', &word); first = false) {
+        if (!first && column + (int)word.size >= HELP_WIDTH) {
+            printf("\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+            first = true;
+        }
+        column += printf("%s%.*s", first ? "" : " ", TEXT_ARGS(word));
+    }
+    printf("\n");
+}
+
+static void print_option(const struct command_option *option) {
+    char left[100];
+    char right[400];
+    snprintf(left, sizeof left, "--%s %s", option->name,
+             option->placeholder ? option->placeholder : "");
+    snprintf(right, sizeof right, "%s%s%s%s", option->help, option->variable ? " (also " : "",
+             option->variable ? option->variable : "", option->variable ? ")" : "");
+    print_entry(left, right);
 }
 
 static void print_options(const struct command *command) {
+    static const struct command_option common[] = {
+        {.name = "config",
+         .placeholder = "FILE",
+         .variable = "TRESTLE_CONFIG",
+         .help = "read settings from it instead of ./trestle.yaml"},
+        {.name = "help", .help = "show this"},
+    };
     const struct command_option *option = command->options;
     printf("\nOptions:\n");
-    for (; option && option->name; option++) {
-        char left[100];
-        snprintf(left, sizeof left, "--%s %s", option->name,
-                 option->placeholder ? option->placeholder : "");
-        print_entry(left, option->help);
-        if (option->variable)
-            printf(" (also %s)", option->variable);
-        printf("\n");
-    }
-    if (command->uses) {
-        print_entry("--config FILE", "read settings from it instead of ./trestle.yaml");
-        printf(" (also TRESTLE_CONFIG)\n");
-    }
-    print_entry("--help", "show this\n");
+    for (; option && option->name; option++)
+        print_option(option);
+    if (command->uses)
+        print_option(&common[0]);
+    print_option(&common[1]);
 }
 
-// "--max-body SIZE".
-static void setting_flag_text(const struct setting *setting, char *out, size_t size) {
-    int written = snprintf(out, size, "--%s", setting->name);
+// "--max-body SIZE"; the choices stand for the value where there are some.
+static void format_setting_flag(const struct setting *setting, char *out, size_t size) {
+    int written = snprintf(out, size, "--%s ", setting->name);
     for (char *c = strchr(out, '_'); c; c = strchr(c, '_'))
         *c = '-';
-    if (written > 0 && (size_t)written < size)
-        snprintf(out + written, size - (size_t)written, " %s", setting_placeholder(setting));
+    if (!setting->choices)
+        written +=
+            snprintf(out + written, size - (size_t)written, "%s", setting_placeholder(setting));
+    for (size_t i = 0; setting->choices && setting->choices[i]; i++)
+        written += snprintf(out + written, size - (size_t)written, "%s%s", i ? "|" : "",
+                            setting->choices[i]);
 }
 
 static void print_setting(const struct setting *setting) {
-    char left[100];
-    setting_flag_text(setting, left, sizeof left);
-    print_entry(left, setting->help);
-    for (size_t i = 0; setting->choices && setting->choices[i]; i++)
-        printf("%s%s", i ? ", " : strchr(setting->help, ':') ? "; " : ": ", setting->choices[i]);
-    if (setting->default_text)
-        printf(" [%s]", setting->default_text);
-    printf("\n");
+    char left[200];
+    char right[400];
+    format_setting_flag(setting, left, sizeof left);
+    snprintf(right, sizeof right, "%s%s%s%s", setting->help, setting->default_text ? " [" : "",
+             setting->default_text ? setting->default_text : "", setting->default_text ? "]" : "");
+    print_entry(left, right);
 }
 
 static void print_settings(const struct command *command) {

@@ -269,6 +269,15 @@ static bool open_target(struct run *run, struct failure *failure) {
     return import->target != NULL;
 }
 
+static void announce(const struct run *run, const char *label) {
+    const struct client_server *server = &run->server;
+    if (run->is_remote)
+        (void)fprintf(stderr, "%s through %s.\n", label,
+                      server->unix_socket ? server->unix_socket : server->url);
+    else
+        (void)fprintf(stderr, "%s straight into the database.\n", label);
+}
+
 static int import_all(struct run *run) {
     struct import *import = &run->import;
     struct failure failure;
@@ -279,10 +288,7 @@ static int import_all(struct run *run) {
     struct progress_work work = {.label = label.data ? label.data : "Importing",
                                  .unit = run->input.size ? NULL : "records",
                                  .total = run->input.size};
-    (void)fprintf(stderr, "%s %s.\n", work.label,
-                  run->is_remote
-                      ? run->server.unix_socket ? run->server.unix_socket : run->server.url
-                      : "straight into the database");
+    announce(run, work.label);
     progress_start(&run->progress, &work);
     bool complete = read_all(run);
     import->target->finish(import->target);

@@ -149,6 +149,8 @@ static void on_job_done(struct job *job, const struct outcome *outcome) {
 
 static const char *outcome_words(const struct outcome *outcome, struct failure *failure) {
     outcome_failure(outcome, failure);
+    if (outcome->kind == OUTCOME_CONFLICT && outcome->constraint[0])
+        failure_set(failure, FAILURE_CONFLICT, "%s (%s)", failure->detail, outcome->constraint);
     return failure->detail;
 }
 

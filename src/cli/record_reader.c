@@ -57,6 +57,12 @@ static enum record_result end(struct record_reader *reader, struct failure *fail
     return stop(reader, failure, strerror(reader->input->error));
 }
 
+static enum record_result stop_inside(struct record_reader *reader, struct failure *failure) {
+    return stop(reader, failure,
+                reader->input->error ? strerror(reader->input->error)
+                                     : "the file ends before the array does");
+}
+
 static enum record_result reject_size(const struct record_reader *reader, struct failure *failure) {
     failure_set(failure, FAILURE_BODY_TOO_LARGE,
                 "the record is larger than the %zu bytes that max_body allows", reader->record_max);
@@ -149,6 +155,8 @@ static enum record_result enter_element(struct record_reader *reader, struct fai
         return peek_behind_space(input) == ']'
                    ? stop(reader, failure, "there is nothing behind ','")
                    : RECORD_READ;
+    } else if (byte == INPUT_END) {
+        return stop_inside(reader, failure);
     } else if (byte != ']') {
         return stop(reader, failure, "',' or ']' is expected behind a record");
     }
@@ -166,9 +174,7 @@ enum record_result record_reader_next_element(struct record_reader *reader, stru
         return result;
     reader->line = reader->input->line;
     if (!take_value(reader))
-        return stop(reader, failure,
-                    reader->input->error ? strerror(reader->input->error)
-                                         : "the file ends, or breaks off, inside the array");
+        return stop_inside(reader, failure);
     if (reader->text.failed)
         return stop_out_of_memory(failure);
     if (reader->text.size > reader->record_max)
