@@ -39,7 +39,10 @@ static inline void buffer_append_string(struct buffer *buffer, const char *strin
 }
 
 static inline void buffer_append_byte(struct buffer *buffer, char byte) {
-    buffer_append(buffer, &byte, 1);
+    if (buffer->size == buffer->capacity || buffer->failed)
+        buffer_append(buffer, &byte, 1);
+    else
+        buffer->data[buffer->size++] = byte;
 }
 
 // A decimal integer, without printf.

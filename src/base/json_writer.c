@@ -49,23 +49,48 @@ static const char escapes[256] = {
     [0x1C] = 'u', [0x1D] = 'u',  [0x1E] = 'u', [0x1F] = 'u',
 };
 
+static void append_escape(struct buffer *out, unsigned char byte) {
+    char escape = escapes[byte];
+    if (escape == 'u')
+        buffer_format(out, "\\u%04x", byte);
+    else
+        buffer_append(out, (char[]){'\\', escape}, 2);
+}
+
+// Whether any of eight bytes is to be escaped, found without looking at each: subtracting makes the
+// top bit of a byte that is too small, and that had none, a 1.
+static bool any_escaped(const char *bytes) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    uint64_t quote = word ^ (ones * '"');
+    uint64_t backslash = word ^ (ones * '\\');
+    uint64_t control = (word - ones * 0x20) & ~word;
+    return (control | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
+           (ones * 0x80);
+}
+
+// How many bytes from an offset on can be written as they are.
+static size_t count_plain(struct text value, size_t offset) {
+    size_t end = offset;
+    while (value.size - end >= sizeof(uint64_t) && !any_escaped(value.data + end))
+        end += sizeof(uint64_t);
+    while (end < value.size && !escapes[(unsigned char)value.data[end]])
+        end++;
+    return end - offset;
+}
+
 static void append_quoted(struct buffer *out, struct text value) {
     if (!buffer_reserve(out, value.size + 2))
         return;
     buffer_append_byte(out, '"');
-    size_t start = 0;
-    for (size_t i = 0; i < value.size; i++) {
-        char escape = escapes[(unsigned char)value.data[i]];
-        if (!escape)
-            continue;
-        buffer_append(out, value.data + start, i - start);
-        if (escape == 'u')
-            buffer_format(out, "\\u%04x", (unsigned char)value.data[i]);
-        else
-            buffer_append(out, (char[]){'\\', escape}, 2);
-        start = i + 1;
+    for (size_t i = 0; i < value.size;) {
+        size_t plain = count_plain(value, i);
+        buffer_append(out, value.data + i, plain);
+        i += plain;
+        if (i < value.size)
+            append_escape(out, (unsigned char)value.data[i++]);
     }
-    buffer_append_text(out, text_from(value, start));
     buffer_append_byte(out, '"');
 }
 

@@ -175,6 +175,11 @@ static void append_escape(struct buffer *out, uint32_t c) {
 static void append_escaped(struct buffer *out, struct text value, bool also_space) {
     size_t start = 0;
     for (size_t i = 0; i < value.size;) {
+        char byte = value.data[i];
+        if (byte > ' ' && byte < 0x7F && byte != '\\') { // what nearly all of them are
+            i++;
+            continue;
+        }
         size_t size = text_utf8_size(text_from(value, i));
         uint32_t c = size ? text_utf8_decode(text_from(value, i), &size) : 0;
         if (size && !is_escaped(c, also_space)) {
@@ -213,9 +218,16 @@ static void append_json_string(struct json_writer *json, struct text value) {
     buffer_free(&repaired);
 }
 
-static void append_json_member(struct json_writer *json, const char *name, struct text value) {
-    json_write_name(json, text_from_string(name));
+// `name` is ready to be written: quoted, and with its colon.
+static void append_json_member(struct json_writer *json, struct text name, struct text value) {
+    json_write_prepared_name(json, name);
     append_json_string(json, value);
+}
+
+static void begin_json_line(struct json_writer *json, struct text now, enum log_level level) {
+    json_write_object_begin(json);
+    append_json_member(json, TEXT("\"time\":"), now);
+    append_json_member(json, TEXT("\"level\":"), text_from_string(level_names[level]));
 }
 
 static void append_message(struct log *log, struct text now, enum log_level level,
@@ -223,10 +235,8 @@ static void append_message(struct log *log, struct text now, enum log_level leve
     struct buffer *out = &log->waiting;
     if (log->format == LOG_JSON) {
         struct json_writer json = json_writer_on(out);
-        json_write_object_begin(&json);
-        append_json_member(&json, "time", now);
-        append_json_member(&json, "level", text_from_string(level_names[level]));
-        append_json_member(&json, "message", message);
+        begin_json_line(&json, now, level);
+        append_json_member(&json, TEXT("\"message\":"), message);
         json_write_object_end(&json);
     } else {
         buffer_append_text(out, now);
@@ -237,13 +247,18 @@ static void append_message(struct log *log, struct text now, enum log_level leve
     }
 }
 
+// A text that stays one column, whatever it holds.
+static void append_column(struct buffer *out, struct text value) {
+    append_escaped(out, value.size ? value : TEXT("-"), true);
+}
+
 static void append_text_access(struct buffer *out, struct text now,
                                const struct log_access *access) {
     buffer_append_text(out, now);
     buffer_append_string(out, " request ");
-    append_escaped(out, access->method, true);
+    append_column(out, access->method);
     buffer_append_byte(out, ' ');
-    append_escaped(out, access->target, true);
+    append_column(out, access->target);
     buffer_append_byte(out, ' ');
     buffer_append_integer(out, access->status);
     buffer_append_byte(out, ' ');
@@ -251,28 +266,26 @@ static void append_text_access(struct buffer *out, struct text now,
     buffer_append_string(out, "B ");
     buffer_append_integer(out, (int64_t)access->microseconds);
     buffer_append_string(out, "us ");
-    append_escaped(out, access->request_id, true);
+    append_column(out, access->request_id);
     buffer_append_byte(out, ' ');
-    append_escaped(out, access->peer, true);
+    append_column(out, access->peer);
 }
 
 static void append_json_access(struct buffer *out, struct text now,
                                const struct log_access *access) {
     struct json_writer json = json_writer_on(out);
-    json_write_object_begin(&json);
-    append_json_member(&json, "time", now);
-    append_json_member(&json, "level", text_from_string(level_names[LOG_INFO]));
-    append_json_member(&json, "message", TEXT("request"));
-    append_json_member(&json, "method", access->method);
-    append_json_member(&json, "target", access->target);
-    json_write_name(&json, TEXT("status"));
+    begin_json_line(&json, now, LOG_INFO);
+    append_json_member(&json, TEXT("\"message\":"), TEXT("request"));
+    append_json_member(&json, TEXT("\"method\":"), access->method);
+    append_json_member(&json, TEXT("\"target\":"), access->target);
+    json_write_prepared_name(&json, TEXT("\"status\":"));
     json_write_integer(&json, access->status);
-    json_write_name(&json, TEXT("body_size"));
+    json_write_prepared_name(&json, TEXT("\"body_size\":"));
     json_write_integer(&json, (int64_t)access->body_size);
-    json_write_name(&json, TEXT("microseconds"));
+    json_write_prepared_name(&json, TEXT("\"microseconds\":"));
     json_write_integer(&json, (int64_t)access->microseconds);
-    append_json_member(&json, "request_id", access->request_id);
-    append_json_member(&json, "peer", access->peer);
+    append_json_member(&json, TEXT("\"request_id\":"), access->request_id);
+    append_json_member(&json, TEXT("\"peer\":"), access->peer);
     json_write_object_end(&json);
 }
 

@@ -30,7 +30,8 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
 #define log_warning(log, ...) log_write(log, LOG_WARNING, __VA_ARGS__)
 #define log_error(log, ...) log_write(log, LOG_ERROR, __VA_ARGS__)
 
-// What the line about one request says.
+// What the line about one request says: an object's members, or the columns of a text line after
+// its time and the word "request". Empty texts are "-" in a text line, and spaces in them "\x20".
 struct log_access {
     struct text method;
     struct text target; // with secrets already taken out

@@ -172,7 +172,7 @@ bool timestamp_parse(struct text text, int64_t *ret_ms) {
 }
 
 // Writes `count` decimal digits, zeros in front.
-static char *put_number(char *out, int64_t number, size_t count) {
+static char *put_number(char *out, unsigned number, size_t count) {
     for (size_t i = count; i > 0; i--) {
         out[i - 1] = (char)('0' + number % 10);
         number /= 10;
@@ -181,18 +181,14 @@ static char *put_number(char *out, int64_t number, size_t count) {
 }
 
 void timestamp_format(int64_t ms, char out[TIMESTAMP_SIZE]) {
-    int64_t day = ms / MS_PER_DAY;
-    int64_t rest = ms % MS_PER_DAY;
-    if (rest < 0) {
-        rest += MS_PER_DAY;
-        day--;
-    }
+    int64_t day = ms / MS_PER_DAY - (ms % MS_PER_DAY < 0);
+    unsigned rest = (unsigned)(ms - day * MS_PER_DAY);
     struct civil date = civil_from_days(day);
-    out = put_number(out, date.year, 4);
+    out = put_number(out, (unsigned)date.year, 4);
     *out++ = '-';
-    out = put_number(out, date.month, 2);
+    out = put_number(out, (unsigned)date.month, 2);
     *out++ = '-';
-    out = put_number(out, date.day, 2);
+    out = put_number(out, (unsigned)date.day, 2);
     *out++ = 'T';
     out = put_number(out, rest / 3600000, 2);
     *out++ = ':';

@@ -42,14 +42,16 @@ struct yaml_pair {
 };
 
 struct yaml_problem {
-    int line;
+    int line; // 0: there was no memory
     int column;
     char detail[200];
 };
 
 // Reads the one document in `source`. An empty source is a YAML_NULL node. Refused, with the first
 // problem's place: what is not YAML, a second document, keys that are repeated or no scalars,
-// anchors and aliases, tags, more than 64 levels, integers that do not fit 64 bits, U+0000.
+// anchors and aliases, tags, more than 64 levels, integers that do not fit 64 bits, reals too large
+// for a double, U+0000, and U+0085, U+2028 and U+2029 unless they are escaped (YAML 1.1 takes them
+// for line breaks, 1.2 does not).
 bool yaml_read(struct arena *arena, struct text source, struct yaml_node **ret_root,
                struct yaml_problem *problem);
 

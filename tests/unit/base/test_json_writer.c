@@ -29,6 +29,37 @@ static void strings_are_escaped(void **state) {
                   "\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\xE2\x80\xA8\"");
 }
 
+// Each byte of ASCII on each place of two words of eight, between bytes that are nearly escaped.
+static void every_byte_is_escaped_wherever_it_stands(void **state) {
+    static const char *const around[] = {"aaaaaaaaaaaaaaaaaaaa", "!!##!!##!!##!!##!!##",
+                                         "  [[]]  [[]]  [[]]  ",
+                                         "\xC3\xA4\xC2\xA2\xC2\xBC\xC3\xA4"
+                                         "\xC3\xA4\xC2\xA2\xC2\xBC\xC3\xA4"
+                                         "\xC2\x80\xC2\x9F"};
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
+        for (size_t place = 0; place <= 20; place += i == 3 ? 2 : 1) {
+            for (int byte = 0; byte < 128; byte++) {
+                struct buffer text = {0};
+                struct buffer out = {0};
+                struct json_writer writer = json_writer_on(&out);
+                buffer_append(&text, around[i], place);
+                buffer_append_byte(&text, (char)byte);
+                buffer_append(&text, around[i] + place, 20 - place);
+                json_write_string(&writer, buffer_text(&text));
+                json_t *json =
+                    json_loadb(out.data, out.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+                assert_int_equal(json_string_length(json), text.size);
+                assert_memory_equal(json_string_value(json), text.data, text.size);
+                bool escaped = byte < 0x20 || byte == '"' || byte == '\\';
+                assert_int_equal(out.size > text.size + 2, escaped);
+                json_decref(json);
+                buffer_free(&text);
+                buffer_free(&out);
+            }
+        }
+    }
+}
+
 static void every_code_point_reads_back(void **state) {
     struct buffer text = {0};
     struct buffer out = {0};
@@ -177,6 +208,7 @@ static void running_out_of_memory_shows_in_the_buffer(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped),
+        cmocka_unit_test(every_byte_is_escaped_wherever_it_stands),
         cmocka_unit_test(every_code_point_reads_back),
         cmocka_unit_test(commas_stand_between_values_only),
         cmocka_unit_test(known_reals),

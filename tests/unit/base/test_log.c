@@ -161,6 +161,16 @@ static void requests_are_text_in_columns(void **state) {
     log_close(log);
 }
 
+static void requests_without_a_text_keep_their_columns(void **state) {
+    struct fixture *fixture = *state;
+    struct log *log = open_log(fixture, LOG_TEXT, LOG_INFO);
+    log_request(log, &(struct log_access){.method = TEXT_INIT("G\\ET"), .status = 400});
+    log_flush(log);
+    struct text rest = read_file(fixture, fixture->path);
+    assert_text_is(take_text_line(&rest), "request G\\\\ET - 400 0B 0us - -");
+    log_close(log);
+}
+
 static void requests_are_json_objects(void **state) {
     struct fixture *fixture = *state;
     struct log *log = open_log(fixture, LOG_JSON, LOG_INFO);
@@ -434,6 +444,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(text_lines_cannot_be_forged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_lines_are_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(requests_are_text_in_columns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_without_a_text_keep_their_columns, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(requests_are_json_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(requests_and_messages_keep_their_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_requests_are_written_by_themselves, set_up, tear_down),
