@@ -240,18 +240,32 @@ static void create_read_only(const struct validation *validation, const struct p
         check_read_only(validation, property, member, *value);
 }
 
+// The key of a path, under which a record is to be created: it must fit as if the body had it.
+static void create_key(const struct validation *validation, const json_t *member,
+                       const struct value *key, struct value *values) {
+    const struct property *property = validation->resource->key.property;
+    struct json_path path = {.name = property->name};
+    json_t *chosen = json_stringn_nocheck(key->text.data, key->text.size);
+    struct value ignored;
+    values[property->index] = *key;
+    if (!chosen)
+        validation->faults->out_of_memory = true;
+    else if (read_member(validation, property, chosen, &ignored) && member &&
+             !member_equals(validation, property, member, *key))
+        schema_fault(validation->faults, &path, "must be the key that the path has");
+    json_decref(chosen);
+}
+
 static void create_member(const struct validation *validation, const struct property *property,
                           const json_t *member, const struct value *key, struct value *values) {
     struct value *value = &values[property->index];
+    if (key && property == validation->resource->key.property) {
+        create_key(validation, member, key, values);
+        return;
+    }
     *value = value_null();
     if (member && !read_member(validation, property, member, value))
         return;
-    if (key && property == validation->resource->key.property) {
-        struct json_path path = {.name = property->name};
-        if (member && !values_are_equal(*value, *key))
-            schema_fault(validation->faults, &path, "must be the key that the path has");
-        *value = *key;
-    }
     if (value_is_null(*value) && !make_value(validation, property, values, value))
         validation->faults->out_of_memory = true;
     check_required(validation, property, *value);
