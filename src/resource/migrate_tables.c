@@ -132,12 +132,12 @@ static bool add_version(struct planning *planning, const struct resource *resour
 }
 
 static bool rename_column(struct planning *planning, const struct resource *resource,
-                          struct text from, struct text to) {
+                          enum step_kind kind, struct text from, struct text to) {
     struct sql sql = begin_alter(planning, resource, " RENAME COLUMN ");
     sql_name(&sql, from);
     sql_text(&sql, " TO ");
     sql_name(&sql, to);
-    return planning_add(planning, STEP_SAFE, &sql, "%.*s: %.*s is called %.*s now",
+    return planning_add(planning, kind, &sql, "%.*s: %.*s is called %.*s now",
                         TEXT_ARGS(resource->name), TEXT_ARGS(from), TEXT_ARGS(to));
 }
 
@@ -249,7 +249,7 @@ static bool replace_column(struct planning *planning, const struct resource *res
                         TEXT_ARGS(column->type), TEXT_ARGS(type)) &&
            convert_values(planning, resource, property, other, column) &&
            drop_column(planning, resource, property->name, "was converted") &&
-           rename_column(planning, resource, other, property->name);
+           rename_column(planning, resource, STEP_LOSSY, other, property->name);
 }
 
 static bool follow_property(struct planning *planning, const struct resource *resource,
@@ -258,7 +258,7 @@ static bool follow_property(struct planning *planning, const struct resource *re
     if (!column)
         return add_column(planning, resource, property);
     if (!text_equal(column->name, property->name) &&
-        !rename_column(planning, resource, column->name, property->name))
+        !rename_column(planning, resource, STEP_SAFE, column->name, property->name))
         return false;
     if (planning_type_fits(planning, property, column))
         return true;
