@@ -370,7 +370,7 @@ static void defects_are_failures(void **state) {
         const char *columns;
         unsigned parameters;
     } defects[] = {
-        {"SELECT nothing FROM items", "i", 0},
+        {"SELECT nonsense FROM items", "i", 0},
         {"SELEC 1", "i", 0},
         {"SELECT 1", "ii", 0},
         {"SELECT 1, 2", "i", 0},

@@ -197,29 +197,46 @@ void sqlite_connection_watch(struct connection *connection, const struct job *jo
     connection->stopped = OUTCOME_TIMEOUT;
 }
 
-// A disk that is full, and the like, would fill the log at every job.
-static bool may_log(struct connection *connection) {
+// A disk that is full, and the like, would fill the log at every job: says whether a line may be
+// written, and what is to stand at its end.
+static bool may_log(struct connection *connection, char ret_left_out[48]) {
     uint64_t now = clock_monotonic();
     if (now < connection->quiet_until) {
-        connection->swallowed++;
+        connection->left_out++;
         return false;
     }
+    ret_left_out[0] = '\0';
+    if (connection->left_out)
+        (void)snprintf(ret_left_out, 48, " [%u more left out]", connection->left_out);
+    connection->left_out = 0;
     connection->quiet_until = now + 1000;
     return true;
 }
 
+// The driver's words about a result code, which need not be that of its last call.
+static const char *words_of(const struct connection *connection, int code) {
+    return sqlite3_extended_errcode(connection->database) == code
+               ? sqlite3_errmsg(connection->database)
+               : sqlite3_errstr(code);
+}
+
+// The system's words where it had a part in the fault, or NULL.
+static const char *system_words_of(const struct connection *connection, int code) {
+    int primary = code & 0xff;
+    if (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN && primary != SQLITE_FULL)
+        return NULL;
+    int error = sqlite3_system_errno(connection->database);
+    return error ? strerrordesc_np(error) : NULL;
+}
+
 static void log_fault(struct connection *connection, enum log_level level, struct text what,
                       int code) {
-    if (!may_log(connection))
+    char left_out[48];
+    if (!may_log(connection, left_out))
         return;
-    bool of_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ||
-                     (code & 0xff) == SQLITE_FULL;
-    int error = of_system ? sqlite3_system_errno(connection->database) : 0;
-    log_write(connection->log, level, "SQLite: %s (%d%s%s) in: %.*s%s",
-              sqlite3_errmsg(connection->database), code, error ? ", " : "",
-              error ? strerrordesc_np(error) : "", TEXT_ARGS(what),
-              connection->swallowed ? " [other lines were left out]" : "");
-    connection->swallowed = 0;
+    const char *system = system_words_of(connection, code);
+    log_write(connection->log, level, "SQLite: %s (%d%s%s) in: %.*s%s", words_of(connection, code),
+              code, system ? ", " : "", system ? system : "", TEXT_ARGS(what), left_out);
 }
 
 void sqlite_connection_complain(struct connection *connection, int code, const char *what) {
@@ -228,9 +245,8 @@ void sqlite_connection_complain(struct connection *connection, int code, const c
 
 void sqlite_connection_fault(struct connection *connection, struct job *job, size_t call,
                              int code) {
-    const char *message = sqlite3_errmsg(connection->database);
     struct outcome *outcome = &job->outcome;
-    fault_outcome(code, message, outcome);
+    fault_outcome(code, words_of(connection, code), outcome);
     outcome->call = call;
     if (outcome->kind == OUTCOME_TIMEOUT)
         outcome->kind = connection->stopped;
@@ -245,9 +261,10 @@ static bool defect(struct connection *connection, struct job *job, size_t call, 
                    const char *name) {
     job->outcome.kind = OUTCOME_FAILED;
     job->outcome.call = call;
-    if (may_log(connection))
-        log_error(connection->log, "%s%s%s in: %.*s", what, name ? " " : "", name ? name : "",
-                  TEXT_ARGS(job->calls[call].statement->sql));
+    char left_out[48];
+    if (may_log(connection, left_out))
+        log_error(connection->log, "SQLite: %s%s%s in: %.*s%s", what, name ? " " : "",
+                  name ? name : "", TEXT_ARGS(job->calls[call].statement->sql), left_out);
     return false;
 }
 

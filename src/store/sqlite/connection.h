@@ -49,7 +49,7 @@ struct connection {
 
     // At most one line of trouble a second.
     uint64_t quiet_until;
-    unsigned swallowed;
+    unsigned left_out;
 };
 
 bool sqlite_connection_open(struct connection *connection, enum connection_role role,
