@@ -40,8 +40,8 @@ struct harness {
 
 struct client {
     struct harness *harness;
-    int socket;
     struct buffer in;
+    int socket;
     bool ended; // the server sends no more
     bool reset;
 };
