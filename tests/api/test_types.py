@@ -24,8 +24,7 @@ properties:
   quarter:    {type: number, multipleOf: 0.25}
   flag:       {type: boolean}
   maybe:      {type: [string, "null"], maxLength: 5}
-  either:     {type: [integer, string, "null"]}
-  any:        {}
+  either:     {type: [integer, "null"]}
   instant:    {type: string, format: date-time}
   day:        {type: string, format: date}
   uid2:       {type: string, format: uuid}
@@ -34,8 +33,18 @@ properties:
   price:      {type: string, format: decimal, scale: 2, minimum: 0, maximum: "999.99"}
   exact:      {type: string, format: decimal, scale: 18}
   colour:     {type: string, enum: [red, green, blue]}
-  number:     {enum: [1, 2.5, "three", null, [4], {five: 5}]}
-  always:     {const: 42}
+  number:     {type: number, enum: [1, 2.5, -3e10]}
+  always:     {type: integer, const: 42}
+  choice:
+    type: object
+    properties:
+      any:    {}
+      value:  {enum: [1, 2.5, "three", null, [4], {five: 5}]}
+      fixed:  {const: [1, {a: b}]}
+      either: {type: [integer, string]}
+      minute: {type: string, format: date-time}
+      mail:   {type: string, format: email}
+      sum:    {type: string, format: decimal, scale: 1, minimum: "0.5"}
   thing:
     type: object
     required: [a]
@@ -70,9 +79,10 @@ DEFINITIONS = {"everything": EVERYTHING}
 
 ONE = {
     "text": "Äb🎉", "whole": -10, "open": 1, "third": -9, "ratio": -1.5, "quarter": 0.75, "flag": False,
-    "maybe": "x", "either": "1", "any": {"x": [1, None, "y"]}, "instant": "2016-08-05T08:40:51.620Z", "day": "2016-02-29",
+    "maybe": "x", "either": 1, "instant": "2016-08-05T08:40:51.620Z", "day": "2016-02-29",
     "uid2": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "link": "https://example.org/?q=%20#f", "mail": "a.b+c@example.org",
-    "price": "0.10", "exact": "1.000000000000000001", "colour": "red", "number": [4], "always": 42,
+    "price": "0.10", "exact": "1.000000000000000001", "colour": "red", "number": 2.5, "always": 42,
+    "choice": {"any": {"x": [1, None, "y"]}, "value": [4], "fixed": [1, {"a": "b"}], "either": "1"},
     "thing": {"a": "x", "c": {"d": [1.5]}}, "bag": {"z": 1, "a": {"b": []}}, "list": [3, 1, 2],
     "rows": [{"x": 1}, {"y": "2000-01-01", "x": 2}], "loose": [1, "1", [1], {"a": 1}],
     "preset": "there", "seven": 8, "code": "c1", "no": "yes",
@@ -115,12 +125,15 @@ def test_defaults(make):
 GOOD = [
     ("text", "a" * 10), ("text", "🎉" * 10), ("whole", 10), ("whole", 5.0), ("open", 9), ("third", 0), ("third", 9e0),
     ("ratio", 1.4999999), ("ratio", 0), ("ratio", 5e-324), ("quarter", -1e15), ("quarter", 0.25), ("flag", True), ("maybe", None),
-    ("either", 9), ("either", "x"), ("either", None), ("any", 1), ("any", "x"), ("any", [None]), ("any", False), ("any", 1.5),
+    ("either", 9), ("either", None), *[("choice", {"any": each}) for each in (1, "x", [None], False, 1.5, {}, [])],
+    ("choice", {"either": 9}), ("choice", {"either": "x"}), ("choice", {"fixed": [1.0, {"a": "b"}]}),
+    ("choice", {"minute": "2016-08-05T08:40:51Z", "mail": "a@b", "sum": "0.5"}),
     ("day", "2000-02-29"), ("day", "0001-01-01"), ("day", "9999-12-31"),
     ("uid2", "00000000-0000-0000-0000-000000000000"), ("uid2", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
     ("link", "urn:x:y"), ("mail", "x@y"), ("mail", "!#$%&'*+-/=?^_`{|}~@a-b.example"), ("price", "0"), ("price", "999.99"),
     ("price", "1.500"), ("exact", "-9.223372036854775808"), ("exact", "9.223372036854775807"), ("colour", "blue"),
-    ("number", 1), ("number", 2.5), ("number", "three"), ("number", None), ("number", {"five": 5}), ("number", 1.0),
+    ("number", 1), ("number", 2.5), ("number", None), ("number", 1.0), ("number", -3e10),
+    *[("choice", {"value": each}) for each in (1, 2.5, "three", {"five": 5}, 1.0)],
     ("always", 42), ("always", 42.0), ("always", None),
     ("thing", {"a": ""}), ("thing", {"a": "x", "b": 0, "c": {}}), ("thing", {"c": {"d": []}, "a": "x"}), ("bag", {}),
     ("bag", {"": {"": {}}}), ("list", [0]), ("list", [1, 2, 3]), ("rows", []), ("rows", [{"x": -1}] * 3), ("loose", []),
@@ -148,7 +161,12 @@ BAD = [
     ("whole", 11, ""), ("whole", -11, ""), ("whole", 0.5, ""), ("whole", "1", ""), ("whole", True, ""), ("open", 0, ""),
     ("open", 10, ""), ("third", 1, ""), ("third", -10, ""), ("ratio", 1.5, ""), ("ratio", -1.50001, ""), ("ratio", "1", ""),
     ("quarter", 0.3, ""), ("quarter", 0.2500001, ""), ("flag", 1, ""), ("flag", "true", ""), ("maybe", "123456", ""), ("maybe", 1, ""),
-    ("either", 1.5, ""), ("either", True, ""), ("either", [], ""), ("instant", "2016-08-05", ""), ("instant", 1, ""),
+    ("either", 1.5, ""), ("either", True, ""), ("either", [], ""), ("either", "1", ""), 
+    ("choice", {"either": 1.5}, "/either"), ("choice", {"value": 3}, "/value"),
+    ("choice", {"value": [4, 4]}, "/value"), ("choice", {"value": {"five": 6}}, "/value"), ("choice", {"fixed": [1, {"a": "c"}]}, "/fixed"),
+    ("choice", {"minute": "2016-08-05"}, "/minute"), ("choice", {"mail": "x"}, "/mail"), ("choice", {"sum": "0.4"}, "/sum"),
+    ("choice", {"sum": "0.55"}, "/sum"), ("choice", {"sum": 1}, "/sum"),
+    ("instant", "2016-08-05", ""), ("instant", 1, ""),
     ("day", "2001-02-29", ""), ("day", "2016-08-05T00:00:00Z", ""), ("day", "16-08-05", ""), ("day", "0000-01-01", ""),
     ("uid2", "x", ""), ("uid2", "017f22e279b07cc398c4dc0c0c07398f", ""), ("uid2", "{017f22e2-79b0-7cc3-98c4-dc0c0c07398f}", ""),
     ("link", "/relative", ""), ("link", "http://a b", ""), ("link", "", ""), ("link", "http://x/<>", ""), ("link", "ä:b", ""),
@@ -158,8 +176,7 @@ BAD = [
     ("price", "-0.01", ""), ("price", "1000", ""), ("price", "1.234", ""), ("price", 1.5, ""), ("price", "1,5", ""), ("price", ".5", ""),
     ("price", "1.", ""), ("price", "1e2", ""), ("price", " 1", ""), ("price", "", ""), ("price", "+1", ""), ("price", "--1", ""),
     ("exact", "9.223372036854775808", ""), ("exact", "10", ""), ("exact", "0.0000000000000000001", ""),
-    ("colour", "Red", ""), ("colour", "", ""), ("colour", ["red"], ""), ("number", 3, ""), ("number", "1", ""), ("number", [4, 4], ""),
-    ("number", {"five": 6}, ""), ("always", 43, ""), ("always", "42", ""),
+    ("colour", "Red", ""), ("colour", "", ""), ("colour", ["red"], ""), ("number", 3, ""), ("number", "1", ""), ("always", 43, ""), ("always", "42", ""),
     ("thing", {}, "/a"), ("thing", {"a": None}, "/a"), ("thing", {"a": "123456"}, "/a"), ("thing", {"a": "x", "b": -1}, "/b"),
     ("thing", {"a": "x", "e": 1}, "/e"), ("thing", {"a": "x", "c": {"d": ["1"]}}, "/c/d/0"),
     ("thing", {"a": "x", "c": {"d": [1, 2, 3]}}, "/c/d"), ("thing", {"a": "x", "c": []}, "/c"), ("thing", "{}", ""), ("thing", [], ""),
@@ -296,7 +313,7 @@ MISTAKES = [
     (1, "key: a\nproperties:\n  a: {type: string}\n"), (1, "key: {id: serial}\nproperties: {}\n"), (1, "key: {id: sha256(b)}\nproperties:\n  a: {type: string}\n"),
     (1, "key: b\nproperties:\n  a: {type: string}\n"), (1, "access: {read: everyone}\nproperties: {}\n"), (1, "access: {reed: key}\nproperties: {}\n"),
     (1, "actions: [lst]\nproperties: {}\n"), (3, "properties:\n  a: {type: string}\nlifecycle: {property: s, states: []}\n"),
-    (3, "properties:\n  a: {type: string}\nlifecycle: {property: a, states: [x, x]}\n"), (2, "properties:\n  a: {type: string\n"),
+    (3, "properties:\n  a: {type: string}\nlifecycle: {property: a, states: [x, x]}\n"), (3, "properties:\n  a: {type: string\n"),
     (2, "properties:\n\ta: {type: string}\n"), (2, "properties:\n  a: {type: array, items: 5}\n"),
     (2, "properties:\n  a: {type: object, properties: {b: {type: x}}}\n"), (2, "properties:\n  a: {type: object, required: [b], properties: {c: {}}}\n"),
     (2, "properties:\n  a: {type: integer, multipleOf: 0}\n"), (2, "properties:\n  a: {enum: []}\n"), (2, "properties:\n  a: {type: string, enum: [1]}\n"),
@@ -323,16 +340,31 @@ properties:
   c: {type: string, minLength: 2, maxLength: 1}
   d: {type: object, properties: {e: {type: nope}}}
 required: [z]
-checks:
-  broken: a <
 unknown: 1
 """)
-    for line in (1, 3, 4, 5, 6, 7, 9, 10):
+    for line in (1, 3, 4, 5, 6, 7, 8):
+        place(said, line)
+
+
+def test_all_mistakes_of_expressions_are_told_at_once():
+    said = refused("""properties:
+  a: {type: string}
+  b: {type: integer, default_expression: later()}
+checks:
+  one: a <
+  two: a = 1
+  three: c is null
+filters:
+  kind:
+    x: a and b
+    y: b + 1 = 2
+""")
+    for line in (3, 5, 6, 7, 10, 11):
         place(said, line)
 
 
 def test_mistakes_in_several_files_are_told_at_once():
-    server = Server({"one": "propertees: {}\n", "two": "properties:\n  a: {type: x}\n", "three": "properties: {}\n"})
+    server = Server({"one": "propertees: {}\n", "two": "properties:\n  a: {type: x}\n", "three": "properties:\n  a: {type: string}\n"})
     try:
         said = server.program("check")
         said = said.stdout + said.stderr
