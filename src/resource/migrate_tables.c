@@ -318,8 +318,9 @@ static bool check_key(const struct planning *planning, const struct resource *re
         return refuse_table(planning, resource, key->name, "is of another type than the key");
     // The number of a record is SQLite's rowid, for which there is no index.
     bool is_rowid = planning->dialect->store == STORE_SQLITE && resource->key.kind == KEY_INTEGER;
-    if (!is_rowid && !key_is_unique(planning, column))
-        return refuse_table(planning, resource, key->name, "is not unique");
+    if (key_is_unique(planning, column) == is_rowid)
+        return refuse_table(planning, resource, key->name,
+                            is_rowid ? "does not count up" : "is not unique");
     return column->not_null || refuse_table(planning, resource, key->name, "is no primary key");
 }
 

@@ -86,8 +86,6 @@ static void expressions(void **state) {
         {NULL, "not (active and hidden)",
          "(\"active\" = ?1 AND \"hidden\" = ?2) IS NOT TRUE -- true, true",
          "(\"active\" = $1::boolean AND \"hidden\" = $2::boolean) IS NOT TRUE -- true, true"},
-        {NULL, "not not active", "((\"active\" = ?1) IS NOT TRUE) IS NOT TRUE -- true",
-         "((\"active\" = $1::boolean) IS NOT TRUE) IS NOT TRUE -- true"},
         {NULL, "active = (amount > 1)", "\"active\" = ((\"amount\" > ?1) IS TRUE) -- 1",
          "\"active\" = ((\"amount\" > $1::bigint) IS TRUE) -- 1"},
         {NULL, "(amount > 1) in (true)", "((\"amount\" > ?1) IS TRUE) IN (?2) -- 1, true",

@@ -130,7 +130,8 @@ static void grammar(void **state) {
         {"amount is null", "(null? amount)"},
         {"amount is not null", "(not (null? amount))"},
         {"not amount is null", "(not (null? amount))"},
-        {"not not amount is null", "(not (not (null? amount)))"},
+        {"not not amount is null", "(null? amount)"},
+        {"not not not active", "(not (= active true))"},
         {"amount in (1)", "(in amount 1)"},
         {"amount in (1, -2,3)", "(in amount 1 -2 3)"},
         {"amount not in (1, null)", "(not (in amount 1 null))"},
@@ -618,26 +619,39 @@ static bool parses(enum expression_purpose purpose, const char *target, struct t
     return parsed;
 }
 
-static void depth_is_bounded(void **state) {
-    static const char *const openings[] = {"(",          "not ",         "not (",
-                                           "active = (", "active and (", "contains('a',title) = ("};
-    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
-        size_t closings = strchr(openings[i], '(') && i != 1 ? 1 : 0;
-        int levels = i == 2 ? EXPRESSION_MAX_DEPTH / 2 : EXPRESSION_MAX_DEPTH;
-        for (int more = 0; more < 2; more++) {
-            struct buffer source;
-            struct failure failure = {0};
-            buffer_init(&source);
-            repeat(&source, openings[i], levels + more);
-            buffer_append_string(&source, "active");
-            repeat(&source, ")", closings ? levels + more : 0);
-            bool parsed = parses(EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source), &failure);
-            assert_true_for(parsed == (more == 0), openings[i]);
-            if (more)
-                assert_non_null(strstr(failure.detail, "at most 20 levels deep"));
-            buffer_free(&source);
-        }
+// Opening texts, the word behind the innermost, and closing ones: as deep as is allowed, and one
+// deeper.
+static void check_depth(const char *opening, const char *closing, int limit, const char *detail) {
+    for (int more = 0; more < 2; more++) {
+        struct buffer source;
+        struct failure failure = {0};
+        buffer_init(&source);
+        repeat(&source, opening, limit + more);
+        buffer_append_string(&source, "id = 1");
+        repeat(&source, closing, limit + more);
+        bool parsed = parses(EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source), &failure);
+        assert_true_for(parsed == (more == 0), opening);
+        if (more)
+            assert_non_null(strstr(failure.detail, detail));
+        buffer_free(&source);
     }
+}
+
+static void depth_is_bounded(void **state) {
+    static const char levels[] =
+        "at character 1: an expression has at most 12 levels of conditions";
+    static const char depth[] = "an expression has at most 64 parentheses and `not`";
+    check_depth("(", ")", 64, depth);
+    check_depth("not ", "", 64, depth);
+    check_depth("not (", ")", 32, depth);
+    check_depth("active and (", ")", 64, depth); // one level
+    check_depth("active = (", ")", 12, levels);
+    check_depth("active and (hidden or (", "))", 6, levels);
+    check_depth("active and hidden or active and (", ")", 6, levels);
+    check_depth("(active = (", ") and hidden)", 6, levels);
+    check_depth("not (active and ", ")", 6, levels);
+    check_depth("(", ") in (true)", 12, levels);
+    check_depth("(", ") = true", 12, levels);
 }
 
 static void length_is_bounded_and_chains_are_not_deep(void **state) {
