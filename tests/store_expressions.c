@@ -244,10 +244,53 @@ static void calculations_mean_the_same(void **state) {
     buffer_free(&source);
 }
 
+// The deepest and the longest that are allowed, in a statement as a page of a list needs it.
+static void the_database_takes_what_is_allowed(void **state) {
+    static const struct {
+        const char *opening;
+        const char *closing;
+        int count;
+    } cases[] = {
+        {"active and (hidden or (", "))", EXPRESSION_MAX_LEVELS / 2 - 1},
+        {"active and hidden or active and (", ")", EXPRESSION_MAX_LEVELS / 2 - 1},
+        {"active = (", ")", EXPRESSION_MAX_LEVELS - 2},
+        {"(active or hidden) != (active and (", "))", EXPRESSION_MAX_LEVELS / 2 - 1},
+        {"not (active = (", "))", EXPRESSION_MAX_LEVELS / 2 - 1},
+        {"active and not (hidden or ", ")", EXPRESSION_MAX_LEVELS / 4},
+        {"active and ", "", 480},
+        {"store.lat < rate or ", "", 100},
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer source = {0};
+        struct arena arena = {0};
+        for (int j = 0; j < cases[i].count; j++)
+            buffer_append_string(&source, cases[i].opening);
+        buffer_append_string(&source,
+                             "(store.open = contains('a', store.city)) = "
+                             "(store.deep.Size_1 in (1, null) and startsWith(title, store.zip))");
+        for (int j = 0; j < cases[i].count; j++)
+            buffer_append_string(&source, cases[i].closing);
+        const struct expression *expression =
+            parse(&arena, EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source));
+        assert_non_null(expression);
+        sqlite3_stmt *statement =
+            prepare_with(world,
+                         "SELECT * FROM (SELECT id FROM things WHERE id < 0) AS part UNION ALL "
+                         "SELECT * FROM (SELECT id FROM things WHERE (",
+                         expression, ") AND id > 1 ORDER BY id) AS part LIMIT 9", &arena);
+        assert_int_not_equal(sqlite3_step(statement), SQLITE_ERROR);
+        sqlite3_finalize(statement);
+        arena_free(&arena);
+        buffer_free(&source);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conditions_mean_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calculations_mean_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_database_takes_what_is_allowed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

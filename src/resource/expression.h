@@ -76,10 +76,15 @@ enum expression_purpose {
     EXPRESSION_FOR_SET,       // must be of the property's kind; arithmetic allowed
 };
 
-// How deep and how long an expression may be. A chain of `and`, `or` or a sum is no deeper than its
-// deepest part. SQLite's parser has a stack of 100, of which each level takes up to three and the
-// statement around an expression its own.
-enum { EXPRESSION_MAX_DEPTH = 20, EXPRESSION_MAX_NODES = 500 };
+// How deep and how long an expression may be. A level is an `and`, `or`, `not` or comparison of
+// conditions inside another; chains of `and` or `or` are one level, `not not` is none. Each level
+// takes up to four places of SQLite's parser's stack of 100, where the statement around the
+// expression and the terms in it need theirs, too.
+enum {
+    EXPRESSION_MAX_LEVELS = 12,
+    EXPRESSION_MAX_DEPTH = 64, // of parentheses and `not`, whether they mean something or not
+    EXPRESSION_MAX_NODES = 500,
+};
 
 // Parses and types. `target` is the property that a default or a set is for, else NULL. A failure
 // has the code FAILURE_INVALID_FILTER and says at which character (1 is the first) what was

@@ -23,7 +23,8 @@ static bool count_node(struct parser *parser, size_t offset) {
 
 static bool enter(struct parser *parser) {
     if (++parser->depth > EXPRESSION_MAX_DEPTH)
-        return parser_fail(parser, parser->token.start, "an expression is at most %d levels deep",
+        return parser_fail(parser, parser->token.start,
+                           "an expression has at most %d parentheses and `not` inside each other",
                            EXPRESSION_MAX_DEPTH);
     return true;
 }
@@ -437,6 +438,32 @@ static bool parse_or(struct parser *parser, struct operand *ret_operand) {
     return parse_junction(parser, "or", EXPRESSION_OR, parse_and, ret_operand);
 }
 
+static bool is_junction(const struct expression *expression) {
+    return expression->kind == EXPRESSION_AND || expression->kind == EXPRESSION_OR ||
+           expression->kind == EXPRESSION_NOT;
+}
+
+static unsigned count_levels(const struct expression *expression) {
+    unsigned levels = 0;
+    bool level = is_junction(expression);
+    for (size_t i = 0; i < expression->operand_count; i++) {
+        const struct expression *operand = expression->operands[i];
+        unsigned below = count_levels(operand);
+        if (below > levels)
+            levels = below;
+        // A comparison of conditions; other operands have none.
+        level = level || (operand->type == VALUE_BOOLEAN && operand->operand_count);
+    }
+    return levels + level;
+}
+
+static bool check_levels(struct parser *parser, const struct operand *root) {
+    return count_levels(root->expression) <= EXPRESSION_MAX_LEVELS ||
+           parser_fail(parser, root->start,
+                       "an expression has at most %d levels of conditions inside others",
+                       EXPRESSION_MAX_LEVELS);
+}
+
 static bool parse_all(struct parser *parser, struct operand *ret_operand) {
     if (!parser_advance(parser) || !parse_or(parser, ret_operand))
         return false;
@@ -444,6 +471,8 @@ static bool parse_all(struct parser *parser, struct operand *ret_operand) {
         return parser_expected(parser, ret_operand->expression->type == VALUE_BOOLEAN
                                            ? "`and`, `or` or the end"
                                            : "a comparison or the end");
+    if (!check_levels(parser, ret_operand))
+        return false;
     if (parser->purpose == EXPRESSION_FOR_PREDICATE || parser->purpose == EXPRESSION_FOR_QUERY)
         return type_condition(parser, ret_operand);
     return type_assignment(parser, ret_operand);

@@ -557,11 +557,14 @@ bool type_condition(struct parser *parser, struct operand *operand) {
 bool type_not(struct parser *parser, struct operand condition, struct operand *ret_node) {
     if (!type_condition(parser, &condition))
         return false;
+    struct expression *inner = condition.expression;
     if (is_literal(condition))
-        return finish_constant(parser, !condition.expression->literal.boolean, condition.start,
-                               condition.end, ret_node);
-    return finish(parser, make_unary(parser, EXPRESSION_NOT, condition.expression), condition.start,
-                  condition.end, ret_node);
+        return finish_constant(parser, !inner->literal.boolean, condition.start, condition.end,
+                               ret_node);
+    struct expression *node = make_unary(parser, EXPRESSION_NOT, inner);
+    if (node && inner->kind == EXPRESSION_NOT) // twice is not at all
+        *node = *inner->operands[0];
+    return finish(parser, node, condition.start, condition.end, ret_node);
 }
 
 // How many operands it gives to a junction of its kind.
