@@ -10,18 +10,27 @@ enum { CHECKPOINT_PAGES = 1000, REWIND_PAGES = 4000 };
 // Milliseconds for which the writer waits for readers to leave the log, before it begins anew.
 enum { REWIND_TIMEOUT = 20 };
 
-static void move_pages(struct checkpointer *checkpointer) {
+// Moves what no reader holds back; returns whether that was all, and says how long the log is.
+static bool move_pages(struct checkpointer *checkpointer, size_t *ret_pages) {
     int pages = 0;
     int moved = 0;
     int code = sqlite3_wal_checkpoint_v2(checkpointer->connection.database, NULL,
                                          SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
-    if (code != SQLITE_OK) {
-        if (code != SQLITE_BUSY)
-            sqlite_connection_complain(&checkpointer->connection, code, "a checkpoint");
-        return;
-    }
-    atomic_store(&checkpointer->moved, moved > 0 ? (size_t)moved : 0);
-    if (pages >= REWIND_PAGES)
+    if (code != SQLITE_OK && code != SQLITE_BUSY)
+        sqlite_connection_complain(&checkpointer->connection, code, "a checkpoint");
+    if (code != SQLITE_OK || moved < 0)
+        return false;
+    atomic_store(&checkpointer->moved, (size_t)moved);
+    *ret_pages = (size_t)pages;
+    return moved == pages;
+}
+
+// Before a long log begins anew, what the writer added meanwhile is moved, too: the less is left,
+// the shorter the writer's pause.
+static void checkpoint(struct checkpointer *checkpointer) {
+    size_t pages;
+    if (move_pages(checkpointer, &pages) && pages >= REWIND_PAGES &&
+        move_pages(checkpointer, &pages))
         atomic_store(&checkpointer->rewind, true);
 }
 
@@ -36,7 +45,7 @@ static void run_checkpointer(void *argument) {
         }
         checkpointer->wanted = false;
         uv_mutex_unlock(&checkpointer->lock);
-        move_pages(checkpointer);
+        checkpoint(checkpointer);
         uv_mutex_lock(&checkpointer->lock);
     }
     uv_mutex_unlock(&checkpointer->lock);
