@@ -21,7 +21,7 @@ properties:
   price:   {type: string, format: decimal, scale: 2}
   cost:    {type: string, format: decimal, scale: 2}
   text:    {type: string, maxLength: 100}
-  label:   {type: string}
+  label:   {type: string, maxLength: 200}
   flag:    {type: boolean}
   day:     {type: string, format: date}
   instant: {type: string, format: date-time}

@@ -4,7 +4,6 @@ import functools
 
 import hypothesis
 import hypothesis.strategies as st
-import pytest
 from hypothesis.stateful import (Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule,
                                  run_state_machine_as_test)
 
@@ -25,7 +24,7 @@ properties:
   day:     {type: string, format: date}
   instant: {type: string, format: date-time}
   uid:     {type: string, format: uuid}
-  mixed:   {type: [string, integer, "null"]}
+  maybe:   {type: [string, "null"], maxLength: 12}
   store:
     type: object
     properties:
@@ -68,7 +67,7 @@ VALUES = {
     "day": st.dates().map(str),
     "instant": INSTANT,
     "uid": st.uuids().map(str),
-    "mixed": TEXT | BIG,
+    "maybe": TEXT,
     "store": st.fixed_dictionaries({}, optional={
         "city": TEXT, "lat": REAL | st.integers(-9, 9),
         "inner": st.fixed_dictionaries({}, optional={"deep": BIG})}),
@@ -81,7 +80,7 @@ WRONG = {
     "real": st.sampled_from(["1", True, []]), "flag": st.sampled_from([0, 1, "true"]),
     "price": st.sampled_from([1, "1.2345", "x", "9223372036854775.808"]), "day": st.sampled_from(["2001-02-29", 1, ""]),
     "instant": st.sampled_from(["2001-02-28", 0, "2001-02-29T00:00:00Z"]), "uid": st.sampled_from(["x", 1]),
-    "mixed": st.sampled_from([True, 1.5, [], {}]), "store": st.sampled_from([[], "x", {"nope": 1}, {"city": 1}, {"inner": {"deep": "x"}}]),
+    "maybe": st.sampled_from([True, 1.5, [], {}, "x" * 13]), "store": st.sampled_from([[], "x", {"nope": 1}, {"city": 1}, {"inner": {"deep": "x"}}]),
     "bag": st.sampled_from([[], "x", 1]), "list": st.sampled_from([{}, [1.5], [1] * 5, "x"]), "locked": st.sampled_from([2, "1"]),
     "nope": st.sampled_from([1, None]),
 }
@@ -274,11 +273,4 @@ class Things(RuleBasedStateMachine):
 def test_any_sequence_of_writes(server):
     Things.client = server.public
     run_state_machine_as_test(Things, settings=hypothesis.settings(
-        max_examples=25 * max(HUNT, 1), stateful_step_count=25))
-
-
-@pytest.mark.parametrize("mixed", [1, "1", -5, "", 2**63 - 1])
-def test_a_mixed_type_keeps_its_type(public, mixed):
-    record = public.create("/things", {"label": "x", "mixed": mixed})
-    assert record["mixed"] == mixed and type(record["mixed"]) is type(mixed)
-    public.delete(f"/things/{record['id']}")
+        max_examples=60 * max(HUNT, 1), stateful_step_count=30))
