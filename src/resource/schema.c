@@ -59,6 +59,10 @@ static struct text shown(struct text text) {
                                        : text_whole_characters(text_of(text.data, SHOWN_TEXT_MAX));
 }
 
+static const char *plural(int64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static const char *ellipsis(struct text text) {
     return text.size > SHOWN_TEXT_MAX ? "…" : "";
 }
@@ -234,11 +238,11 @@ static void check_length(const struct schema *schema, struct text text,
         return;
     int64_t length = (int64_t)text_utf8_length(text);
     if (schema->max_length >= 0 && length > schema->max_length)
-        schema_fault(faults, path, "must be at most %lld characters long; it has %lld",
-                     (long long)schema->max_length, (long long)length);
+        schema_fault(faults, path, "must be at most %lld character%s long; it has %lld",
+                     (long long)schema->max_length, plural(schema->max_length), (long long)length);
     if (length < schema->min_length)
-        schema_fault(faults, path, "must be at least %lld characters long; it has %lld",
-                     (long long)schema->min_length, (long long)length);
+        schema_fault(faults, path, "must be at least %lld character%s long; it has %lld",
+                     (long long)schema->min_length, plural(schema->min_length), (long long)length);
 }
 
 static void check_pattern(const struct schema *schema, struct text text,
@@ -266,12 +270,17 @@ static void check_decimal(const struct schema *schema, struct text text,
     }
     char largest[21];
     size_t size = format_write_decimal(INT64_MAX, schema->scale, largest);
-    schema_fault(
-        faults, path,
-        "must be a decimal number such as %s, with at most %d digit%s behind the point, up "
-        "to %.*s; it is \"%.*s%s\"",
-        schema->scale ? "12.5" : "12", schema->scale, schema->scale == 1 ? "" : "s", (int)size,
-        largest, TEXT_ARGS(shown(text)), ellipsis(text));
+    if (schema->scale == 0)
+        schema_fault(faults, path,
+                     "must be a decimal number without a fraction, such as 12, up to %.*s; it is "
+                     "\"%.*s%s\"",
+                     (int)size, largest, TEXT_ARGS(shown(text)), ellipsis(text));
+    else
+        schema_fault(faults, path,
+                     "must be a decimal number such as 12.5, with at most %d digit%s behind the "
+                     "point, up to %.*s; it is \"%.*s%s\"",
+                     schema->scale, plural(schema->scale), (int)size, largest,
+                     TEXT_ARGS(shown(text)), ellipsis(text));
 }
 
 static bool is_date_time(struct text text) {
@@ -357,11 +366,11 @@ static void check_array(const struct schema *schema, const json_t *array,
                         const struct json_path *path, struct faults *faults) {
     size_t count = json_array_size(array);
     if (schema->max_items >= 0 && count > (uint64_t)schema->max_items)
-        schema_fault(faults, path, "must have at most %lld items; it has %zu",
-                     (long long)schema->max_items, count);
+        schema_fault(faults, path, "must have at most %lld item%s; it has %zu",
+                     (long long)schema->max_items, plural(schema->max_items), count);
     if (count < (uint64_t)schema->min_items)
-        schema_fault(faults, path, "must have at least %lld items; it has %zu",
-                     (long long)schema->min_items, count);
+        schema_fault(faults, path, "must have at least %lld item%s; it has %zu",
+                     (long long)schema->min_items, plural(schema->min_items), count);
     for (size_t i = 0; schema->items && i < count && faults->count < FAULTS_MAX; i++) {
         struct json_path item = {.parent = path, .index = i};
         schema_check(schema->items, json_array_get(array, i), &item, faults);
