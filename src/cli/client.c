@@ -361,9 +361,9 @@ void client_explain(const struct client_request *request, struct buffer *out) {
         struct text body = text_whole_characters(
             text_of(request->answer.data,
                     request->answer.size < EXPLAIN_MAX ? request->answer.size : EXPLAIN_MAX));
-        buffer_format(out, "status %u%s", request->status, body.size ? ": " : "");
-        if (text_is_utf8(body))
-            buffer_append_text(out, body);
+        buffer_format(out, "status %u", request->status);
+        if (body.size && text_is_utf8(body))
+            buffer_format(out, ": %.*s", TEXT_ARGS(body));
     }
     json_decref(problem);
 }

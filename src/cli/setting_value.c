@@ -32,8 +32,13 @@ static bool quantity_parse(struct text text, const struct unit *units, uint64_t 
         return false;
     struct text name = text_from(text, digits);
     for (const struct unit *unit = units; unit->name; unit++) {
-        if (text_is(name, unit->name))
-            return !__builtin_mul_overflow((uint64_t)number, unit->factor, ret_value);
+        uint64_t value;
+        if (!text_is(name, unit->name))
+            continue;
+        if (__builtin_mul_overflow((uint64_t)number, unit->factor, &value))
+            return false;
+        *ret_value = value;
+        return true;
     }
     if (number != 0 || name.size) // nothing needs no unit
         return false;

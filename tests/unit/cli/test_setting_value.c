@@ -1,0 +1,328 @@
+#include "cli/setting_value.h"
+
+#include "unit/testing.h"
+
+#include <inttypes.h>
+
+static const struct setting *setting_named(const char *name) {
+    size_t count;
+    const struct setting *table = settings_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    }
+    fail_msg("there is no setting %s", name);
+    return NULL;
+}
+
+static void sizes_are_read(void **state) {
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } cases[] = {
+        {"0", 0},
+        {"8388608", 8388608},
+        {"8388608B", 8388608},
+        {"8MiB", 8388608},
+        {"8M", 8388608},
+        {"8m", 8388608},
+        {"64KiB", 65536},
+        {"64k", 65536},
+        {"1G", UINT64_C(1) << 30},
+        {"8589934591G", UINT64_C(8589934591) << 30},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t bytes = 7;
+        assert_true_for(setting_size_parse(text_from_string(cases[i].text), &bytes), cases[i].text);
+        assert_true_for(bytes == cases[i].bytes, cases[i].text);
+    }
+}
+
+static void what_is_no_size_is_refused(void **state) {
+    static const char *const cases[] = {
+        "",
+        "M",
+        "MiB",
+        "-1",
+        "+1",
+        "1.5M",
+        "1 M",
+        "8mib",
+        "8 ",
+        " 8",
+        "0x10",
+        "1MB",
+        "1e3",
+        "08",
+        "1T",
+        "9223372036854775808",
+        "34359738368G",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t bytes = 7;
+        assert_true_for(!setting_size_parse(text_from_string(cases[i]), &bytes), cases[i]);
+        assert_int_equal(bytes, 7);
+    }
+}
+
+static void durations_are_read(void **state) {
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } cases[] = {
+        {"0", 0},       {"0s", 0},       {"500ms", 500},   {"30s", 30000},
+        {"2m", 120000}, {"1h", 3600000}, {"1d", 86400000},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t ms = 7;
+        assert_true_for(setting_duration_parse(text_from_string(cases[i].text), &ms),
+                        cases[i].text);
+        assert_true_for(ms == cases[i].ms, cases[i].text);
+    }
+}
+
+static void a_duration_needs_its_unit(void **state) {
+    static const char *const cases[] = {
+        "", "30", "s", "30 s", "-1s", "1.5s", "30sec", "30S", "1w", "213503982335d",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t ms;
+        assert_true_for(!setting_duration_parse(text_from_string(cases[i]), &ms), cases[i]);
+    }
+}
+
+static void quantities_are_written_with_the_largest_unit(void **state) {
+    char out[32];
+    setting_size_format(8388608, out);
+    assert_string_equal(out, "8MiB");
+    setting_size_format(1536, out);
+    assert_string_equal(out, "1536B");
+    setting_size_format(1025, out);
+    assert_string_equal(out, "1025B");
+    setting_duration_format(86400000, out);
+    assert_string_equal(out, "1d");
+    setting_duration_format(90000, out);
+    assert_string_equal(out, "90s");
+    setting_duration_format(1, out);
+    assert_string_equal(out, "1ms");
+}
+
+static bool read_as(const char *name, const char *value, struct settings *settings,
+                    struct failure *failure) {
+    *settings = (struct settings){0};
+    return setting_value_read(setting_named(name), text_from_string(value), settings, failure);
+}
+
+static void addresses_are_read(void **state) {
+    static const struct {
+        const char *text;
+        enum listen_kind kind;
+        const char *where; // host or path
+        int number;        // port or descriptor
+    } cases[] = {
+        {"127.0.0.1:8080", LISTEN_TCP, "127.0.0.1", 8080},
+        {"0.0.0.0:0", LISTEN_TCP, "0.0.0.0", 0},
+        {"localhost:65535", LISTEN_TCP, "localhost", 65535},
+        {"my-host.example.org:80", LISTEN_TCP, "my-host.example.org", 80},
+        {"[::]:8080", LISTEN_TCP, "::", 8080},
+        {"[fe80::1%eth0]:8080", LISTEN_TCP, "fe80::1%eth0", 8080},
+        {"[::ffff:127.0.0.1]:1", LISTEN_TCP, "::ffff:127.0.0.1", 1},
+        {"unix:/run/trestle/http", LISTEN_UNIX, "/run/trestle/http", 0},
+        {"unix:a:b", LISTEN_UNIX, "a:b", 0},
+        {"fd:3", LISTEN_DESCRIPTOR, NULL, 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure;
+        assert_true_for(read_as("listen", cases[i].text, &settings, &failure), cases[i].text);
+        assert_int_equal(settings.listen.count, 1);
+        const struct listen_address *address = &settings.listen.items[0];
+        assert_int_equal(address->kind, cases[i].kind);
+        assert_string_equal(address->text, cases[i].text);
+        if (address->kind == LISTEN_TCP) {
+            assert_string_equal(address->host, cases[i].where);
+            assert_int_equal(address->port, cases[i].number);
+        } else if (address->kind == LISTEN_UNIX) {
+            assert_string_equal(address->path, cases[i].where);
+        } else {
+            assert_int_equal(address->descriptor, cases[i].number);
+        }
+        settings_free(&settings);
+    }
+}
+
+static void a_list_of_addresses_is_read(void **state) {
+    struct settings settings;
+    struct failure failure;
+    assert_true(read_as("listen", "127.0.0.1:80, [::1]:80,unix:x", &settings, &failure));
+    assert_int_equal(settings.listen.count, 3);
+    assert_string_equal(settings.listen.items[1].text, "[::1]:80");
+    assert_string_equal(settings.listen.items[2].path, "x");
+    settings_free(&settings);
+    assert_false(read_as("listen", "127.0.0.1:80,", &settings, &failure));
+    assert_int_equal(settings.listen.count, 0);
+    settings_free(&settings);
+}
+
+static void what_is_no_address_is_refused(void **state) {
+    static const char *const cases[] = {
+        "",         "8080",   ":8080",      "127.0.0.1", "127.0.0.1:",  "127.0.0.1:x",
+        "::1:8080", "[::1]",  "[::1]8080",  "[]:80",     "[::g]:80",    "[127.0.0.1]:80",
+        "a b:80",   "a/b:80", "host:65536", "host:-1",   "host:080",    "http://host:80",
+        "unix:",    "fd:",    "fd:2",       "fd:x",      "fd:99999999", "[::1:80",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure = {0};
+        assert_true_for(!read_as("listen", cases[i], &settings, &failure), cases[i]);
+        assert_int_equal(failure.code, FAILURE_INVALID_SETTING);
+        settings_free(&settings);
+    }
+}
+
+static void a_socket_path_must_fit(void **state) {
+    char longest[5 + 107 + 1] = "unix:";
+    char longer[5 + 108 + 1] = "unix:";
+    struct settings settings;
+    struct failure failure;
+    memset(longest + 5, 'x', 107);
+    memset(longer + 5, 'x', 108);
+    assert_true(read_as("listen", longest, &settings, &failure));
+    settings_free(&settings);
+    assert_false(read_as("listen", longer, &settings, &failure));
+    settings_free(&settings);
+}
+
+static void databases_are_read(void **state) {
+    struct settings settings;
+    struct failure failure;
+    assert_true(read_as("database", "sqlite:data/x.db", &settings, &failure));
+    assert_int_equal(settings.database.dialect, STORE_SQLITE);
+    assert_string_equal(settings.database.path, "data/x.db");
+    settings_free(&settings);
+    assert_true(read_as("database", "sqlite:/a b.db", &settings, &failure));
+    assert_string_equal(settings.database.path, "/a b.db");
+    settings_free(&settings);
+}
+
+static void other_databases_are_refused_in_words(void **state) {
+    static const struct {
+        const char *text;
+        const char *says;
+    } cases[] = {
+        {"postgresql://localhost/x", "PostgreSQL is not supported by this version"},
+        {"postgres:x", "PostgreSQL is not supported by this version"},
+        {"sqlite:", "sqlite:PATH"},
+        {"data/x.db", "sqlite:PATH"},
+        {"", "sqlite:PATH"},
+        {"sqlite:///srv/x.db", "write sqlite:/srv/x.db"},
+        {"sqlite::memory:", "would be lost"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure = {0};
+        assert_true_for(!read_as("database", cases[i].text, &settings, &failure), cases[i].text);
+        assert_true_for(strstr(failure.detail, cases[i].says) != NULL, failure.detail);
+        settings_free(&settings);
+    }
+}
+
+static void a_secret_is_never_repeated(void **state) {
+    static const char *const cases[] = {"tooshort", "has a blank in it all",
+                                        "control\x01"
+                                        "character",
+                                        "gar\xC3\xA7on-gar\xC3\xA7on-gar"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure = {0};
+        assert_true_for(!read_as("admin_key", cases[i], &settings, &failure), cases[i]);
+        assert_null(strstr(failure.detail, cases[i]));
+        assert_null(settings.admin_key);
+        settings_free(&settings);
+    }
+}
+
+static void a_long_enough_secret_is_taken(void **state) {
+    struct settings settings;
+    struct failure failure;
+    assert_true(read_as("admin_key", "0123456789abcdef", &settings, &failure));
+    assert_string_equal(settings.admin_key, "0123456789abcdef");
+    settings_free(&settings);
+    assert_false(read_as("admin_key", "0123456789abcde", &settings, &failure));
+    settings_free(&settings);
+}
+
+static void bounds_are_told(void **state) {
+    struct settings settings;
+    struct failure failure;
+    assert_true(read_as("workers", "1024", &settings, &failure));
+    assert_int_equal(settings.workers, 1024);
+    assert_false(read_as("workers", "1025", &settings, &failure));
+    assert_non_null(strstr(failure.detail, "from 0 to 1024"));
+    assert_false(read_as("workers", "-1", &settings, &failure));
+    assert_false(read_as("queue_limit", "0", &settings, &failure));
+    assert_true(read_as("max_body", "1KiB", &settings, &failure));
+    assert_int_equal(settings.max_body, 1024);
+    assert_false(read_as("max_body", "1023", &settings, &failure));
+    assert_non_null(strstr(failure.detail, "1KiB to 1GiB"));
+    assert_true(read_as("idle_timeout", "1d", &settings, &failure));
+    assert_int_equal(settings.idle_timeout, 86400000);
+    assert_false(read_as("idle_timeout", "2d", &settings, &failure));
+    assert_non_null(strstr(failure.detail, "100ms to 1d"));
+    assert_true(read_as("shutdown_timeout", "0", &settings, &failure));
+    settings_free(&settings);
+}
+
+static void switches_are_on_or_off(void **state) {
+    static const struct {
+        const char *text;
+        bool fits;
+        bool on;
+    } cases[] = {{"on", true, true},     {"true", true, true},  {"off", true, false},
+                 {"false", true, false}, {"yes", false, false}, {"1", false, false},
+                 {"ON", false, false},   {"", false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure;
+        assert_true_for(read_as("log_access", cases[i].text, &settings, &failure) == cases[i].fits,
+                        cases[i].text);
+        assert_true_for(settings.log_access == cases[i].on, cases[i].text);
+        settings_free(&settings);
+    }
+}
+
+static void choices_are_words(void **state) {
+    struct settings settings;
+    struct failure failure;
+    assert_true(read_as("log_level", "error", &settings, &failure));
+    assert_int_equal(settings.log_level, LOG_ERROR);
+    assert_true(read_as("log", "json", &settings, &failure));
+    assert_int_equal(settings.log, LOG_JSON);
+    assert_true(read_as("migrate", "never", &settings, &failure));
+    assert_int_equal(settings.migrate, MIGRATE_NEVER);
+    assert_false(read_as("log_level", "warn", &settings, &failure));
+    assert_string_equal(failure.detail, "\"warn\" is none of debug, info, warning, error");
+    settings_free(&settings);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_read),
+        cmocka_unit_test(what_is_no_size_is_refused),
+        cmocka_unit_test(durations_are_read),
+        cmocka_unit_test(a_duration_needs_its_unit),
+        cmocka_unit_test(quantities_are_written_with_the_largest_unit),
+        cmocka_unit_test(addresses_are_read),
+        cmocka_unit_test(a_list_of_addresses_is_read),
+        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(a_socket_path_must_fit),
+        cmocka_unit_test(databases_are_read),
+        cmocka_unit_test(other_databases_are_refused_in_words),
+        cmocka_unit_test(a_secret_is_never_repeated),
+        cmocka_unit_test(a_long_enough_secret_is_taken),
+        cmocka_unit_test(bounds_are_told),
+        cmocka_unit_test(switches_are_on_or_off),
+        cmocka_unit_test(choices_are_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
