@@ -69,6 +69,7 @@ static const struct command *const commands[] = {
 int main(int argc, char **argv) {
     // A reader that went away shows as an error of the write, with a message.
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); // so does a file that may not grow: the disk is full then
     int status = command_main(commands, argc, argv, environ);
     if (fflush(stdout) != 0 && status == EXIT_SUCCESS) {
         perror("trestle: standard output");
