@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 enum {
-    DROP_MAX = 64 * 1024,    // of a body that nobody wanted, for the connection's sake
-    LINGER_MAX = 256 * 1024, // of whatever comes behind the last answer
+    DROP_MAX = 64 * 1024,          // of a body that nobody wanted, for the connection's sake
+    LINGER_MAX = 32 * 1024 * 1024, // of whatever comes behind the last answer
     WAITING_MAX = SERVER_READ_SIZE,
 };
 

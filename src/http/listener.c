@@ -13,7 +13,7 @@ enum {
     ACCEPT_PAUSE = 100,          // ms without accepting when there are no descriptors
     COMPLAIN_EVERY = 10000,      // ms
     REFUSED_AT_ONCE = 64,        // connections over the bound that still get an answer
-    LINGER_TIME = 2000,          // ms
+    LINGER_TIME = 5000,          // ms
     STOP_GRACE = 10,             // ms for requests that the kernel has but we have not read
     TICK_MOST = 250,             // ms
     TICK_LEAST = 10,

@@ -17,6 +17,27 @@ static bool is_alphanumeric(char byte) {
     return is_digit(byte) || (lower >= 'a' && lower <= 'z');
 }
 
+// Eight bytes are looked at as one word: most of a head is nothing but plain characters.
+
+static uint64_t word_of(uint64_t byte) {
+    return byte * 0x0101010101010101;
+}
+
+// Not 0 when a byte of the word is less than `limit`, which is at most 128.
+static uint64_t word_has_less(uint64_t word, unsigned limit) {
+    return (word - word_of(limit)) & ~word & word_of(0x80);
+}
+
+static uint64_t word_has(uint64_t word, unsigned char byte) {
+    return word_has_less(word ^ word_of(byte), 1);
+}
+
+static uint64_t word_at(const char *data) {
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return word;
+}
+
 static int hex_value(char byte) {
     char lower = (char)(byte | 0x20);
     if (is_digit(byte))
@@ -29,36 +50,50 @@ static bool starts_line(char byte) {
     return byte != ' ' && byte != '\t' && byte != ':' && !is_control((unsigned char)byte);
 }
 
+// The first control character but HTAB, or the end.
+static const char *find_control(const char *next, const char *end) {
+    while (end - next >= 8) {
+        uint64_t word = word_at(next);
+        if (word_has_less(word, 0x20) || word_has(word, 0x7f))
+            break;
+        next += 8;
+    }
+    while (next < end && !is_control((unsigned char)*next))
+        next++;
+    return next;
+}
+
+// Where the byte leads to from a place that is not LINE_INSIDE; false where it must not be there.
+static bool line_step(enum line_place *place, char byte) {
+    if (*place == LINE_START) {
+        *place = byte == '\r' ? LINE_EMPTY_AFTER_CR : LINE_INSIDE;
+        return byte == '\r' || starts_line(byte);
+    }
+    *place = LINE_START;
+    return byte == '\n';
+}
+
 enum line_outcome line_scan(enum line_place *place, struct text bytes, size_t *ret_used) {
     const char *next = bytes.data;
     const char *end = bytes.data + bytes.size;
-    enum line_place now = *place;
     while (next < end) {
-        char byte = *next++;
-        if (now == LINE_INSIDE) {
-            while (!is_control((unsigned char)byte) && next < end)
-                byte = *next++;
-            if (byte == '\r')
-                now = LINE_AFTER_CR;
-            else if (is_control((unsigned char)byte))
+        bool empty = *place == LINE_EMPTY_AFTER_CR;
+        if (*place == LINE_INSIDE) {
+            next = find_control(next, end);
+            if (next == end)
+                break;
+            if (*next != '\r')
                 return LINE_WRONG;
-        } else if (now == LINE_START) {
-            if (byte != '\r' && !starts_line(byte))
-                return LINE_WRONG;
-            now = byte == '\r' ? LINE_EMPTY_AFTER_CR : LINE_INSIDE;
-        } else {
-            bool empty = now == LINE_EMPTY_AFTER_CR;
-            if (byte != '\n')
-                return LINE_WRONG;
-            now = LINE_START;
-            if (empty) {
-                *place = now;
-                *ret_used = (size_t)(next - bytes.data);
-                return LINE_EMPTY_END;
-            }
+            *place = LINE_AFTER_CR;
+        } else if (!line_step(place, *next)) {
+            return LINE_WRONG;
+        }
+        next++;
+        if (empty) {
+            *ret_used = (size_t)(next - bytes.data);
+            return LINE_EMPTY_END;
         }
     }
-    *place = now;
     *ret_used = bytes.size;
     return LINE_GOES_ON;
 }
@@ -77,9 +112,16 @@ bool syntax_is_token(struct text text) {
 }
 
 bool syntax_is_target(struct text text) {
-    for (size_t i = 0; i < text.size; i++) {
-        char byte = text.data[i];
-        if (byte <= ' ' || byte == 0x7f || byte == '#')
+    size_t i = 0;
+    for (; text.size - i >= 8; i += 8) {
+        uint64_t word = word_at(text.data + i);
+        if (word_has_less(word, 0x21) || word_has(word, 0x7f) || word_has(word, '#') ||
+            (word & word_of(0x80)))
+            return false;
+    }
+    for (; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        if (byte <= ' ' || byte >= 0x7f || byte == '#')
             return false;
     }
     return text.size > 0;

@@ -64,6 +64,27 @@ static void tokens(void **state) {
     assert_false(syntax_is_token(TEXT("")));
 }
 
+// Each byte at each place of a text that is as long as several words.
+static void targets_and_lines_byte_by_byte(void **state) {
+    char bytes[27];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool in_target = byte > ' ' && byte < 0x7f && byte != '#';
+        bool in_line = (byte >= ' ' && byte != 0x7f) || byte == '\t';
+        for (size_t at = 1; at < sizeof bytes; at++) {
+            enum line_place place = LINE_START;
+            size_t used = 0;
+            memset(bytes, 'a', sizeof bytes);
+            bytes[at] = (char)byte;
+            struct text text = text_of(bytes, sizeof bytes);
+            assert_int_equal(syntax_is_target(text), in_target);
+            bool passed = line_scan(&place, text, &used) == LINE_GOES_ON;
+            bool last_cr = byte == '\r' && at == sizeof bytes - 1;
+            assert_int_equal(passed, in_line || last_cr);
+        }
+    }
+    assert_false(syntax_is_target(TEXT("")));
+}
+
 static void authorities(void **state) {
     static const char *const valid[] = {"a",
                                         "a.b:80",
@@ -147,6 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_end_with_cr_lf),
         cmocka_unit_test(tokens),
+        cmocka_unit_test(targets_and_lines_byte_by_byte),
         cmocka_unit_test(authorities),
         cmocka_unit_test(percent_decoding),
     };
