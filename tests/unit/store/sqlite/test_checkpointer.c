@@ -40,10 +40,10 @@ enum { MIB = 1024 * 1024 };
 
 static void the_log_is_kept_short(void **state) {
     struct scene *scene = *state;
-    assert_in_range(write_much(scene, 250), 4 * MIB, 80 * MIB);
-    assert_true(size_of(scene, "") > 20 * MIB); // most of it has arrived in the database
+    assert_in_range(write_much(scene, 350), 4 * MIB, 110 * MIB);
+    assert_true(size_of(scene, "") > 20 * MIB); // what was in the log has arrived here
     scene_close_store(scene);
-    assert_true(size_of(scene, "") >= 100 * 1000 * 1000);
+    assert_true(size_of(scene, "") >= 140 * 1000 * 1000);
     assert_int_equal(size_of(scene, "-wal"), -1);
 }
 
@@ -52,12 +52,12 @@ static void a_reader_that_stays_is_waited_out(void **state) {
     struct scene *scene = *state;
     sqlite3 *other = scene_open_other(scene);
     scene_execute(other, "BEGIN; SELECT count(*) FROM items");
-    assert_true(write_much(scene, 120) > 40 * MIB);
+    assert_true(write_much(scene, 200) > 75 * MIB);
     scene_execute(other, "COMMIT");
     sqlite3_close(other);
     int64_t before = size_of(scene, "-wal");
     write_much(scene, 200); // 80 MB, most of which goes over the old pages of the log
-    assert_in_range(size_of(scene, "-wal"), before, before + 50 * MIB);
+    assert_in_range(size_of(scene, "-wal"), 0, before + 50 * MIB);
     scene_close_store(scene);
     assert_int_equal(size_of(scene, "-wal"), -1);
 }
