@@ -87,6 +87,8 @@ static inline void harness_on_head(void *context, struct http_request *request) 
         harness->held[harness->held_count++] = request;
     } else if (text_is(request->path, "/large")) {
         harness_answer_large(request);
+    } else if (text_is(request->path, "/plain")) {
+        harness_answer(request, 200, TEXT("plain"));
     } else {
         harness_answer_with_line(request);
     }
