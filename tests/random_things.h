@@ -253,7 +253,7 @@ static const char *const random_terms[VALUE_KINDS][8] = {
 };
 
 static inline const char *random_term(struct dice *dice, enum value_kind kind) {
-    size_t count = 0;
+    size_t count = 1; // at least
     while (count < 8 && random_terms[kind][count])
         count++;
     return random_terms[kind][dice_below(dice, count)];
@@ -320,9 +320,7 @@ static inline void random_number(struct random_expressions *random, enum value_k
     buffer_append_string(random->out, "(");
     random_number(random, kind, depth - 1);
     buffer_append_string(random->out, operator);
-    if (kind == VALUE_DECIMAL && product)
-        random_number(random, VALUE_INTEGER, depth - 1);
-    else if (kind == VALUE_REAL && dice_below(dice, 2))
+    if ((kind == VALUE_DECIMAL && product) || (kind == VALUE_REAL && dice_below(dice, 2)))
         random_number(random, VALUE_INTEGER, depth - 1);
     else if (kind == VALUE_INTEGER && dice_below(dice, 2))
         buffer_append_integer(random->out, DICE_PICK(dice, random_integers));

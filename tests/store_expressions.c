@@ -69,7 +69,7 @@ static int set_up(void **state) {
     const char *count = getenv("EXPRESSIONS");
     world->dialect = dialect_of(STORE_SQLITE);
     world->dice.state = seed ? strtoull(seed, NULL, 10) : 1;
-    world->count = count ? strtol(count, NULL, 10) : 2000;
+    world->count = count ? strtol(count, NULL, 10) : 1000;
     if (sqlite3_open(":memory:", &world->database) != SQLITE_OK)
         return -1;
     create_table(world);

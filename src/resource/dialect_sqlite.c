@@ -60,13 +60,16 @@ static size_t bind_path(struct sql *sql, const struct expression *member) {
 // Of every kind what its JSON types are, and how it is read. @ stands for the column, # for the
 // path. An integer may be written with a fraction of zeros; CAST takes what is beyond 64 bits to
 // their end, which is not equal to it.
+static const char integer_member[] =
+    "CASE json_type(@, #) WHEN 'integer' THEN @ ->> # WHEN 'real' THEN "
+    "CASE CAST(@ ->> # AS INTEGER) WHEN @ ->> # THEN CAST(@ ->> # AS INTEGER) END END";
+static const char real_member[] =
+    "CASE WHEN json_type(@, #) IN ('integer', 'real') THEN CAST(@ ->> # AS REAL) END";
+
 static const char *const member_templates[VALUE_KINDS] = {
     [VALUE_BOOLEAN] = "CASE json_type(@, #) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END",
-    [VALUE_INTEGER] = "CASE json_type(@, #) WHEN 'integer' THEN @ ->> # WHEN 'real' THEN "
-                      "CASE CAST(@ ->> # AS INTEGER) WHEN @ ->> # THEN CAST(@ ->> # AS INTEGER) "
-                      "END END",
-    [VALUE_REAL] = "CASE WHEN json_type(@, #) IN ('integer', 'real') THEN CAST(@ ->> # AS REAL) "
-                   "END",
+    [VALUE_INTEGER] = integer_member,
+    [VALUE_REAL] = real_member,
     [VALUE_TEXT] = "CASE json_type(@, #) WHEN 'text' THEN @ ->> # END",
     [VALUE_JSON] = "nullif(json_type(@, #), 'null')",
 };

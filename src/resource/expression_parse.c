@@ -214,8 +214,8 @@ static bool parse_term(struct parser *parser, struct operand *ret_operand);
 static bool parse_function(struct parser *parser, enum expression_kind kind,
                            struct operand *ret_operand) {
     size_t start = parser->token.start;
-    struct operand subject;
-    struct operand part;
+    struct operand subject = {0};
+    struct operand part = {0};
     if (!parser_advance(parser) || !take(parser, TOKEN_OPEN, "`(` after the function's name") ||
         !enter(parser) || !parse_term(parser, &subject) ||
         !take(parser, TOKEN_COMMA, "`,` and what to look for") || !parse_term(parser, &part))
@@ -287,7 +287,7 @@ static bool parse_product(struct parser *parser, struct operand *ret_operand) {
     if (!parse_primary(parser, ret_operand))
         return false;
     while (parser->token.kind == TOKEN_STAR) {
-        struct operand right;
+        struct operand right = {0};
         if (!arithmetic_is_allowed(parser) || !parser_advance(parser) ||
             !parse_primary(parser, &right) ||
             !type_arithmetic(parser, EXPRESSION_MULTIPLY, *ret_operand, right, ret_operand))
@@ -302,7 +302,7 @@ static bool parse_term(struct parser *parser, struct operand *ret_operand) {
     while (parser->token.kind == TOKEN_PLUS || parser->token.kind == TOKEN_MINUS) {
         enum expression_kind kind =
             parser->token.kind == TOKEN_PLUS ? EXPRESSION_ADD : EXPRESSION_SUBTRACT;
-        struct operand right;
+        struct operand right = {0};
         if (!arithmetic_is_allowed(parser) || !parser_advance(parser) ||
             !parse_product(parser, &right) ||
             !type_arithmetic(parser, kind, *ret_operand, right, ret_operand))
@@ -377,7 +377,7 @@ static bool parse_comparison(struct parser *parser, struct operand *ret_operand)
         return false;
     if (parser->token.kind == TOKEN_COMPARISON) {
         enum comparison comparison = parser->token.comparison;
-        struct operand right;
+        struct operand right = {0};
         return parser_advance(parser) && parse_term(parser, &right) &&
                type_comparison(parser, comparison, *ret_operand, right, ret_operand);
     }
@@ -394,7 +394,7 @@ static bool parse_not(struct parser *parser, struct operand *ret_operand) {
     if (!parser_at_word(parser, "not"))
         return parse_comparison(parser, ret_operand);
     size_t start = parser->token.start;
-    struct operand inner;
+    struct operand inner = {0};
     if (!enter(parser) || !count_node(parser, start) || !parser_advance(parser) ||
         !parse_not(parser, &inner))
         return false;
@@ -502,7 +502,7 @@ struct expression *expression_parse(struct arena *arena, const struct resource *
         .source = source,
         .failure = failure,
     };
-    struct operand root;
+    struct operand root = {0};
     size_t malformed = malformed_offset(source);
     bool parsed = malformed == source.size
                       ? parse_all(&parser, &root)

@@ -83,8 +83,10 @@ static const char compared_with[] = "compared with";
 
 static bool finish(struct parser *parser, struct expression *node, size_t start, size_t end,
                    struct operand *ret_node) {
-    if (!node)
-        return failure_out_of_memory(parser->failure);
+    if (!node) {
+        failure_out_of_memory(parser->failure);
+        return false;
+    }
     *ret_node = (struct operand){.expression = node, .start = start, .end = end};
     return true;
 }
@@ -497,7 +499,7 @@ static bool literal_is_in(struct parser *parser, struct operand term,
                           const struct operand *literals, size_t count, struct operand *ret_node) {
     bool found = false;
     for (size_t i = 0; i < count; i++) {
-        struct operand equal;
+        struct operand equal = {0};
         if (!type_comparison(parser, COMPARISON_EQUAL, term, literals[i], &equal))
             return false;
         found |= equal.expression->literal.boolean;
