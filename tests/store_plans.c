@@ -222,7 +222,7 @@ struct page {
 static bool take_row(struct job *job, size_t call, const struct value *cells) {
     struct page *page = job->owner;
     struct value *row = arena_allocate_zero(page->arena, page->query->selection.count, sizeof *row);
-    struct value **slot = arena_grow(page->arena, &page->rows, page->count, sizeof *slot);
+    struct value **slot = arena_grow(page->arena, &page->rows, page->count, sizeof(struct value *));
     for (size_t i = 0; row && i < page->query->selection.count; i++)
         if (!value_copy(page->arena, cells[i], &row[i]))
             return false;
@@ -341,7 +341,7 @@ static size_t expect(struct walk *walk, struct record **expected) {
         if (world->records[i].stored && !world->records[i].touched &&
             passes(world, &query, &world->records[i]))
             expected[count++] = &world->records[i];
-    qsort_r(expected, count, sizeof *expected, compare_records, &walk->order);
+    qsort_r(expected, count, sizeof(struct record *), compare_records, &walk->order);
     return count;
 }
 
@@ -379,8 +379,9 @@ static void check_walk(struct world *world, bool disturbed) {
                                           "&name=a&filter=price != 1.00"};
     struct fixture *fixture = &world->fixture;
     struct walk walk = {.world = world, .disturbed = disturbed};
-    walk.pages = arena_allocate_zero(&fixture->arena, 2 * MAX_RECORDS, sizeof *walk.pages);
-    struct record **expected = arena_allocate_zero(&fixture->arena, MAX_RECORDS, sizeof *expected);
+    walk.pages = arena_allocate_zero(&fixture->arena, 2 * MAX_RECORDS, sizeof(struct record *));
+    struct record **expected =
+        arena_allocate_zero(&fixture->arena, MAX_RECORDS, sizeof(struct record *));
     struct text sort = random_order(world, &fixture->arena, &walk.order);
     walk.parameters = arena_format(&fixture->arena, "limit=%zu%s%.*s%s", 1 + below(world, 60),
                                    below(world, 2) ? "&fields=name" : "", TEXT_ARGS(sort),
@@ -563,10 +564,7 @@ static void test_short_lists_use_indexes(void **state) {
             explain(world, cases[i].parameters, way ? cases[i].position : NULL, way == 2,
                     &explanation);
             const char *text = explanation.text.data;
-            bool good = !strstr(text, "TEMP B-TREE") &&
-                        (way == 0 || !strstr(text, "SCAN things")) &&
-                        (way != 0 || !strstr(text, "SCAN things\n") ||
-                         !strstr(cases[i].parameters, "sort=r"));
+            bool good = !strstr(text, "TEMP B-TREE") && (way == 0 || !strstr(text, "SCAN things"));
             if (!good)
                 print_error("%s", text);
             assert_true_for(good, cases[i].parameters);

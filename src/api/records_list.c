@@ -10,8 +10,8 @@ static struct text cursor_secret(const struct exchange *exchange) {
 static enum step_result prepare_list(struct exchange *exchange) {
     struct query *query = &exchange->query;
     if (!query_read(resource_of(exchange), exchange->parameters, exchange->parameter_count,
-                    cursor_secret(exchange), exchange->now, arena_of(exchange), &exchange->faults,
-                    query, &exchange->failure))
+                    cursor_secret(exchange), arena_of(exchange), &exchange->faults, query,
+                    &exchange->failure))
         return STEP_FAIL;
     if (query->backward) {
         exchange->row_ends =

@@ -107,7 +107,7 @@ static bool make_plans(struct catalogue *catalogue) {
 static struct catalogue *loading_end(struct loading *loading) {
     struct catalogue *catalogue = loading->catalogue;
     if (catalogue->resource_count)
-        qsort(catalogue->resources, catalogue->resource_count, sizeof *catalogue->resources,
+        qsort(catalogue->resources, catalogue->resource_count, sizeof(struct resource *),
               compare_resources);
     check_names(loading);
     if (is_clean(loading) && !make_plans(catalogue))

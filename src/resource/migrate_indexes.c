@@ -76,9 +76,9 @@ static struct text index_name(const struct planning *planning, struct text table
 static bool index_is_ours(const struct planning *planning, const struct resource *resource,
                           const struct stored_index *index) {
     size_t count = index->column_count;
-    bool key_behind =
-        count > 1 && text_equal(index->columns[count - 1], resource->key.property->name);
-    for (size_t without = 0; without <= key_behind; without++)
+    size_t behind =
+        count > 1 && text_equal(index->columns[count - 1], resource->key.property->name) ? 1 : 0;
+    for (size_t without = 0; without <= behind; without++)
         for (unsigned hash = 0; hash < 2; hash++)
             if (text_equal(index->name, index_name(planning, resource->name, index->columns,
                                                    count - without, index->unique, hash)))
@@ -228,13 +228,19 @@ static bool create_index(struct planning *planning, const struct resource *resou
                         TEXT_ARGS(name));
 }
 
+static bool same_columns(const struct column_group *a, const struct column_group *b) {
+    if (a->property_count != b->property_count)
+        return false;
+    for (size_t i = 0; i < a->property_count; i++)
+        if (a->properties[i] != b->properties[i])
+            return false;
+    return true;
+}
+
 // Whether the same columns were declared before, among the first `count` of the groups.
 static bool group_is_repeated(const struct column_group *groups, size_t count) {
-    const struct column_group *group = &groups[count];
     for (size_t i = 0; i < count; i++)
-        if (groups[i].property_count == group->property_count &&
-            !memcmp(groups[i].properties, group->properties,
-                    group->property_count * sizeof *group->properties))
+        if (same_columns(&groups[i], &groups[count]))
             return true;
     return false;
 }

@@ -449,11 +449,11 @@ static void append_page(struct list *list) {
 // A statement that lives in the arena, and the call with the values that were bound on the way.
 static bool finish_call(struct sql *sql, const struct column *columns, size_t column_count,
                         struct call *ret_call) {
-    struct statement *statement = arena_allocate(sql->arena, sizeof *statement);
-    if (!statement)
-        sql->failed = true;
     struct statement finished;
     if (!sql_finish(sql, columns, column_count, &finished))
+        return false;
+    struct statement *statement = arena_allocate(sql->arena, sizeof *statement);
+    if (!statement)
         return false;
     *statement = finished;
     *ret_call = call_of(statement, sql->parameters, sql->parameter_count);

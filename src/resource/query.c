@@ -185,23 +185,19 @@ static void read_property(struct reader *reader, const struct property *property
 
 const struct property *query_equality(const struct expression *expression,
                                       struct value *ret_literal) {
-    const struct expression *property = expression->operand_count ? expression->operands[0] : NULL;
-    struct value value = value_null();
-    if (expression->kind == EXPRESSION_COMPARE && expression->comparison == COMPARISON_EQUAL) {
-        const struct expression *literal = expression->operands[1];
-        if (property->kind == EXPRESSION_LITERAL) {
-            literal = property;
-            property = expression->operands[1];
-        }
-        if (literal->kind != EXPRESSION_LITERAL)
-            return NULL;
-        value = literal->literal;
-    } else if (expression->kind != EXPRESSION_IS_NULL) {
-        return NULL;
+    if (expression->kind == EXPRESSION_IS_NULL) {
+        *ret_literal = value_null();
+        const struct expression *operand = expression->operands[0];
+        return operand->kind == EXPRESSION_PROPERTY ? operand->property : NULL;
     }
-    if (property->kind != EXPRESSION_PROPERTY)
+    if (expression->kind != EXPRESSION_COMPARE || expression->comparison != COMPARISON_EQUAL)
         return NULL;
-    *ret_literal = value;
+    bool turned = expression->operands[0]->kind == EXPRESSION_LITERAL;
+    const struct expression *property = expression->operands[turned];
+    const struct expression *literal = expression->operands[!turned];
+    if (property->kind != EXPRESSION_PROPERTY || literal->kind != EXPRESSION_LITERAL)
+        return NULL;
+    *ret_literal = literal->literal;
     return property->property;
 }
 
@@ -362,8 +358,10 @@ static void read_cursor(struct reader *reader, struct text value) {
 static void read_fields(struct reader *reader, struct text value) {
     const struct resource *resource = reader->query.resource;
     reader->asked = arena_allocate_zero(reader->arena, resource->property_count, sizeof(bool));
-    if (!reader->asked)
+    if (!reader->asked) {
         run_out_of_memory(reader);
+        return;
+    }
     struct text rest = value;
     struct text name;
     while (!is_hopeless(reader) && text_split(&rest, ',', &name)) {
@@ -545,7 +543,7 @@ static bool open_cursor(struct reader *reader) {
 }
 
 bool query_read(const struct resource *resource, const struct parameter *parameters,
-                size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
+                size_t parameter_count, struct text cursor_key, struct arena *arena,
                 struct faults *faults, struct query *ret_query, struct failure *failure) {
     struct reader reader = {
         .query = {.resource = resource, .limit = QUERY_DEFAULT_LIMIT},

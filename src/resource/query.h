@@ -40,7 +40,7 @@ struct query {
 // those that exist), FAILURE_INVALID_PARAMETER, FAILURE_INVALID_FILTER, FAILURE_INVALID_CURSOR.
 // `cursor_key` is the secret that cursors are authenticated with.
 bool query_read(const struct resource *resource, const struct parameter *parameters,
-                size_t parameter_count, struct text cursor_key, int64_t now, struct arena *arena,
+                size_t parameter_count, struct text cursor_key, struct arena *arena,
                 struct faults *faults, struct query *ret_query, struct failure *failure);
 
 // `fields=` alone, for a single record: the selection that it asks for.

@@ -75,7 +75,7 @@ static bool read_query(struct scene *scene, const struct parameter *parameters, 
                        struct query *query) {
     struct faults faults = {.arena = &scene->arena};
     struct failure failure = {0};
-    bool read = query_read(scene->plan->resource, parameters, count, cursor_key, 0, &scene->arena,
+    bool read = query_read(scene->plan->resource, parameters, count, cursor_key, &scene->arena,
                            &faults, query, &failure);
     require(read == faults_none(&faults));
     require(read == (failure.code == FAILURE_NONE));

@@ -55,7 +55,7 @@ static inline bool fixture_read(struct fixture *fixture, const char *parameters,
     }
     fixture->faults = (struct faults){.arena = &fixture->arena};
     fixture->failure = (struct failure){0};
-    return query_read(fixture->resource, items, count, fixture_key, 0, &fixture->arena,
+    return query_read(fixture->resource, items, count, fixture_key, &fixture->arena,
                       &fixture->faults, ret_query, &fixture->failure);
 }
 

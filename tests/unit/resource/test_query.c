@@ -387,16 +387,17 @@ static void test_cursors(void **state) {
 
 // The longest strings that may be sorted by make a cursor that fits into a request.
 static void test_longest_cursor(void **state) {
-    static char characters[1000 * 4];
     struct fixture fixture;
+    struct buffer characters = {0};
     fixture_begin(&fixture, "things", things, STORE_SQLITE);
-    for (size_t i = 0; i < sizeof characters; i += 4)
-        memcpy(characters + i, "\xF0\x9F\x8C\x8D", 4);
+    for (size_t i = 0; i < 1000; i++)
+        buffer_append_string(&characters, "\xF0\x9F\x8C\x8D");
     struct query query = fixture_query(&fixture, "sort=half&fields=half");
-    const struct value cells[] = {value_text(VALUE_TEXT, text_of(characters, sizeof characters)),
+    const struct value cells[] = {value_text(VALUE_TEXT, buffer_text(&characters)),
                                   value_integer(INT64_MAX)};
     struct text cursor = query_cursor(&query, cells, false, fixture_key, &fixture.arena);
     assert_true(cursor.size > 0 && cursor.size < 8192);
+    buffer_free(&characters);
     fixture_end(&fixture);
 }
 
@@ -417,7 +418,7 @@ static void test_many_filters(void **state) {
         items[i] = (struct parameter){arena_format(&fixture.arena, "p%zu", i), TEXT("5")};
     struct query query;
     fixture.faults = (struct faults){.arena = &fixture.arena};
-    assert_true(query_read(fixture.resource, items, 250, fixture_key, 0, &fixture.arena,
+    assert_true(query_read(fixture.resource, items, 250, fixture_key, &fixture.arena,
                            &fixture.faults, &query, &fixture.failure));
     struct value value;
     assert_true(query_fixes(query.filter, fixture_property(&fixture, "p249"), &value));
