@@ -499,7 +499,7 @@ static bool literal_is_in(struct parser *parser, struct operand term,
                           const struct operand *literals, size_t count, struct operand *ret_node) {
     bool found = false;
     for (size_t i = 0; i < count; i++) {
-        struct operand equal = {0};
+        struct operand equal = term;
         if (!type_comparison(parser, COMPARISON_EQUAL, term, literals[i], &equal))
             return false;
         found |= equal.expression->literal.boolean;
