@@ -178,6 +178,11 @@ static void scans_read_what_was_written(void **state) {
     work_add(work, "SELECT count(*) FROM items", "i");
     assert_int_equal(work_run(work), OUTCOME_DONE);
     assert_string_equal(work->rows, "'a'; 1");
+    put_item(harness, "b", 1);
+    for (int i = 0; i < 4; i++) { // on each thread that may have run the first
+        assert_int_equal(work_run(work), OUTCOME_DONE);
+        assert_string_equal(work->rows, "'a'; 'b'; 2");
+    }
     free(work);
 }
 
@@ -734,6 +739,7 @@ static void a_write_that_takes_too_long_takes_no_other_with_it(void **state) {
             check_good(works[i], i, names[i]);
     }
     assert_int_equal(works[40]->outcome.kind, OUTCOME_TIMEOUT);
+    assert_int_equal(works[40]->restarts, 0);
     for (size_t i = 0; i < GROUP; i++)
         free(works[i]);
     harness_expect(&scene->harness, "SELECT count(*) FROM items", "i", "63");
