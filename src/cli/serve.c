@@ -55,7 +55,8 @@ static void on_service_stopped(void *owner) {
 }
 
 static void on_stop_order(struct letter *letter) {
-    struct worker *worker = (struct worker *)((char *)letter - offsetof(struct worker, stop_order));
+    void *owner = (char *)letter - offsetof(struct worker, stop_order);
+    struct worker *worker = owner;
     service_stop(&worker->service, on_service_stopped, worker);
 }
 
@@ -76,7 +77,8 @@ static void close_handles(struct server *server) {
 }
 
 static void on_worker_ended(struct letter *letter) {
-    struct worker *worker = (struct worker *)((char *)letter - offsetof(struct worker, ended));
+    void *owner = (char *)letter - offsetof(struct worker, ended);
+    struct worker *worker = owner;
     struct server *server = worker->server;
     uv_thread_join(&worker->thread);
     worker->is_running = false;
@@ -84,7 +86,8 @@ static void on_worker_ended(struct letter *letter) {
         close_handles(server);
 }
 
-// A socket goes on taking connections, which nobody would serve, while any descriptor of it is open.
+// A socket goes on taking connections, which nobody would serve, while any descriptor of it is
+// open.
 static void close_sockets(struct server *server) {
     for (size_t i = 0; i < server->socket_count; i++) {
         close(server->sockets[i]);

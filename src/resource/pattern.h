@@ -1,5 +1,5 @@
-// A compiled regular expression (PCRE2: UTF, "$" at the very end only, bounded matching). Immutable,
-// so that any thread may match it.
+// A compiled regular expression (PCRE2: UTF, "$" at the very end only, bounded matching).
+// Immutable, so that any thread may match it.
 #pragma once
 
 #include "base/failure.h"

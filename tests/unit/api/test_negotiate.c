@@ -85,8 +85,9 @@ static void content_types(void **state) {
 
 static void parameters_are_decoded(void **state) {
     struct bench bench;
-    struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET",
-                                            "/c?a=1&b%3D=x+y%26z&&empty=&bare&api%2Dkey=tr_1&%C3%A4=%F0%9F%98%80");
+    struct exchange *exchange =
+        bench_begin(&bench, HTTP_METHOD_GET, "GET",
+                    "/c?a=1&b%3D=x+y%26z&&empty=&bare&api%2Dkey=tr_1&%C3%A4=%F0%9F%98%80");
     assert_int_equal(identify_request(exchange), STEP_NEXT);
     static const char *const expected[][2] = {
         {"a", "1"}, {"b=", "x y&z"}, {"empty", ""}, {"bare", ""}, {"ä", "😀"}};
@@ -100,8 +101,8 @@ static void parameters_are_decoded(void **state) {
 }
 
 static void broken_encoding_is_refused(void **state) {
-    static const char *const targets[] = {"/c?a=%", "/c?a=%4", "/c?a=%zz", "/c?%00=1", "/c?a=%00",
-                                          "/c?a=%ff", "/c?a=%ED%A0%80"};
+    static const char *const targets[] = {"/c?a=%",   "/c?a=%4",  "/c?a=%zz",      "/c?%00=1",
+                                          "/c?a=%00", "/c?a=%ff", "/c?a=%ED%A0%80"};
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         struct bench bench;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", targets[i]);
@@ -121,7 +122,8 @@ static void unknown_parameters(void **state) {
     assert_int_equal(exchange->failure.code, FAILURE_UNKNOWN_PARAMETER);
     assert_int_equal(exchange->faults.count, 2);
     assert_true(text_is(exchange->faults.items[0].pointer, "limit"));
-    assert_true(text_is(exchange->faults.items[0].detail, "is not a parameter here; there is fields"));
+    assert_true(
+        text_is(exchange->faults.items[0].detail, "is not a parameter here; there is fields"));
     bench_end(&bench);
 }
 
@@ -129,8 +131,8 @@ static void request_ids(void **state) {
     static const struct {
         const char *brought;
         bool kept;
-    } rows[] = {{"abc-1.2_3", true}, {"", false}, {"a b", false}, {"a\"b", false}, {"a\x7f", false},
-                {"a\\b", false}};
+    } rows[] = {{"abc-1.2_3", true}, {"", false},      {"a b", false},
+                {"a\"b", false},     {"a\x7f", false}, {"a\\b", false}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench bench;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/c");
@@ -156,9 +158,9 @@ static void made_ids_differ(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accept_fields),        cmocka_unit_test(content_types),
+        cmocka_unit_test(accept_fields),          cmocka_unit_test(content_types),
         cmocka_unit_test(parameters_are_decoded), cmocka_unit_test(broken_encoding_is_refused),
-        cmocka_unit_test(unknown_parameters),   cmocka_unit_test(request_ids),
+        cmocka_unit_test(unknown_parameters),     cmocka_unit_test(request_ids),
         cmocka_unit_test(made_ids_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,8 @@ static void allow_tells_what_is_served(void **state) {
         assert_int_equal(exchange->handler->settle(exchange), STEP_NEXT);
         assert_int_equal(exchange->answer.status, 204);
         if (!text_is(buffer_text(&exchange->answer.fields), targets[i].allow))
-            fail_msg("%s: %.*s", targets[i].target, TEXT_ARGS(buffer_text(&exchange->answer.fields)));
+            fail_msg("%s: %.*s", targets[i].target,
+                     TEXT_ARGS(buffer_text(&exchange->answer.fields)));
         bench_end(&bench);
     }
 }

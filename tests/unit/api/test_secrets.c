@@ -14,8 +14,9 @@ static void made_keys_have_their_form(void **state) {
     assert_true(secret_make(second));
     assert_int_equal(strlen(first), SECRET_SIZE - 1);
     assert_memory_equal(first, "tr_", 3);
-    assert_int_equal(strspn(first + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
-                     SECRET_SIZE - 4);
+    assert_int_equal(
+        strspn(first + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
+        SECRET_SIZE - 4);
     assert_memory_not_equal(first, second, SECRET_SIZE);
 }
 
