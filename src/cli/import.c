@@ -9,6 +9,7 @@
 #include "resource/json.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 static const char *const policies[] = {
@@ -186,12 +187,23 @@ static void show_progress(struct run *run, uint64_t records) {
     progress_update(&run->progress, run->input.size ? run->input.taken : records);
 }
 
+// Before a pipe makes us wait, what is under way is brought to its end: nobody would look after it
+// meanwhile.
+static void settle_before_waiting(struct run *run) {
+    struct pollfd ready = {.fd = run->input.descriptor, .events = POLLIN};
+    if (run->input.ahead.size > 0 || run->input.size > 0 || run->import.pending_count == 0)
+        return;
+    if (poll(&ready, 1, 0) == 0)
+        run->import.target->finish(run->import.target);
+}
+
 // Reads all records and submits them. False where the reading stopped, which was reported.
 static bool read_all(struct run *run) {
     struct import *import = &run->import;
     struct failure failure;
     for (uint64_t records = 0; !import->stopped; records++) {
         json_t *body = NULL;
+        settle_before_waiting(run);
         enum record_result result = record_reader_next(&run->reader, &body, &failure);
         if (result == RECORD_END)
             return true;

@@ -3,10 +3,11 @@
 import os
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 
-from harness import ADMIN_KEY, RESOURCES, Server, program
+from harness import ADMIN_KEY, PROGRAM, RESOURCES, Server, program
 
 COMMANDS = ["serve", "check", "migrate", "import", "export", "version", "help"]
 WITH_SETTINGS = ["serve", "check", "migrate", "import", "export"]
@@ -101,8 +102,6 @@ def test_wrong_use_is_explained(folder, arguments, says):
 
 def test_output_that_cannot_be_written_is_a_failure(folder):
     with open("/dev/full", "wb") as full:
-        import subprocess
-        from harness import PROGRAM
         result = subprocess.run([PROGRAM, "help"], cwd=folder, stdout=full,
                                 stderr=subprocess.PIPE, check=False)
     assert result.returncode == 1
