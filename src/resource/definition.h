@@ -74,7 +74,7 @@ struct schema_member {
 struct property {
     struct text name;
     struct text prepared_name; // "name": with quotes and colon, for json_write_prepared_name
-    struct schema schema;
+    struct schema schema;     // its types have SCHEMA_NULL unless the property is required
     size_t index;             // in the resource's properties
     enum value_kind kind;     // how it is stored
     uint8_t scale;            // VALUE_DECIMAL

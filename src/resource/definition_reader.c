@@ -149,7 +149,7 @@ static bool allocate_properties(struct definition *definition, size_t count) {
     struct arena *arena = definition->reading->arena;
     definition->resource->properties =
         arena_allocate_zero(arena, count, sizeof *definition->resource->properties);
-    definition->nodes = arena_allocate_zero(arena, count, sizeof *definition->nodes);
+    definition->nodes = arena_allocate_zero(arena, count, sizeof(struct yaml_node *));
     definition->typed = arena_allocate_zero(arena, count, sizeof *definition->typed);
     return (definition->resource->properties && definition->nodes && definition->typed) ||
            reading_out_of_memory(definition->reading);

@@ -50,9 +50,9 @@ static bool read_group(struct definition *definition, const struct yaml_node *no
         return reading_note(reading, node,
                             "`%s` is a list of lists of properties, such as [[name, version]]",
                             what);
-    struct column_group group = {
-        .properties =
-            arena_allocate_zero(reading->arena, node->sequence.count, sizeof *group.properties)};
+    struct column_group group = {0};
+    group.properties =
+        arena_allocate_zero(reading->arena, node->sequence.count, sizeof(struct property *));
     if (!group.properties)
         return reading_out_of_memory(reading);
     size_t size = INDEX_ROW_OVERHEAD;
@@ -93,7 +93,7 @@ static void add_group(struct definition *definition, const struct yaml_node *nod
     struct resource *resource = definition->resource;
     struct column_group **groups = unique ? &resource->unique : &resource->indexes;
     size_t *count = unique ? &resource->unique_count : &resource->index_count;
-    struct column_group group;
+    struct column_group group = {0};
     if (!read_group(definition, node, unique ? "unique" : "indexes", &group) ||
         !check_group(definition, node, &group, unique))
         return;

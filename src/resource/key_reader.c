@@ -23,9 +23,8 @@ static void read_key_form(struct definition *definition, const struct yaml_pair 
     struct key *key = &definition->resource->key;
     struct text form = pair->value->scalar;
     definition->key_node = pair->value;
-    if (pair->value->kind != YAML_STRING)
-        note_key_form(definition, pair->value);
-    else if (text_is(form, "integer"))
+    // What is no scalar has an empty text.
+    if (text_is(form, "integer"))
         key->kind = KEY_INTEGER;
     else if (text_is(form, "uuid"))
         key->kind = KEY_UUID;

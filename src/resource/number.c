@@ -2,8 +2,12 @@
 
 #include "base/json_writer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+
+// The largest 64-bit integer is no double; this is the first one that is too large.
+#define TWO_TO_63 9223372036854775808.0
 
 struct value number_from_json(const json_t *number) {
     return json_is_integer(number) ? value_integer(json_integer_value(number))
@@ -11,8 +15,7 @@ struct value number_from_json(const json_t *number) {
 }
 
 bool number_to_integer(double real, int64_t *ret_integer) {
-    // 2^63 is a double, the largest 64-bit integer is not.
-    if (!(real >= -0x1p63 && real < 0x1p63) || trunc(real) != real)
+    if (!(real >= -TWO_TO_63 && real < TWO_TO_63) || trunc(real) != real)
         return false;
     *ret_integer = (int64_t)real;
     return true;
@@ -28,9 +31,9 @@ static int compare_reals(double a, double b) {
 
 // By the whole parts, then by what the double has behind its point.
 static int compare_mixed(int64_t integer, double real) {
-    if (real >= 0x1p63)
+    if (real >= TWO_TO_63)
         return -1;
-    if (real < -0x1p63)
+    if (real < -TWO_TO_63)
         return 1;
     double whole = trunc(real);
     int order = compare_integers(integer, (int64_t)whole);
@@ -100,6 +103,7 @@ static uint64_t shifted_remainder(uint64_t digits, long power, uint64_t modulus)
 bool number_is_multiple(struct value a, struct value b) {
     struct scientific number = scientific_of(a);
     struct scientific step = scientific_of(b);
+    assert(step.digits > 0);
     if (number.digits == 0)
         return true;
     if (number.exponent >= step.exponent)

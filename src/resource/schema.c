@@ -19,9 +19,10 @@ enum {
 // ---- Places and faults ----
 
 struct text json_path_pointer(const struct json_path *path, struct arena *arena) {
-    const struct json_path *steps[JSON_MAX_DEPTH + 2];
+    enum { STEPS_MAX = JSON_MAX_DEPTH + 2 };
+    const struct json_path *steps[STEPS_MAX];
     size_t count = 0;
-    for (; path && count < sizeof steps / sizeof *steps; path = path->parent)
+    for (; path && count < STEPS_MAX; path = path->parent)
         steps[count++] = path;
     struct buffer pointer = {0};
     while (count > 0) {
@@ -434,38 +435,49 @@ static void append_choice(struct buffer *out, const json_t *choice) {
         json_write_tree(&writer, choice);
 }
 
-static void fault_choice(struct faults *faults, const struct json_path *path, const char *words,
-                         const json_t *const *choices, size_t count, const json_t *value) {
-    struct buffer detail = {0};
-    buffer_append_string(&detail, words);
+static void append_choices(struct buffer *out, const json_t *choices) {
+    size_t count = json_array_size(choices);
     for (size_t i = 0; i < count && i < SHOWN_CHOICES_MAX; i++) {
-        buffer_append_string(&detail, i ? ", " : " ");
-        append_choice(&detail, choices[i]);
+        buffer_append_string(out, i ? ", " : "");
+        append_choice(out, json_array_get(choices, i));
     }
-    buffer_append_string(&detail, count > SHOWN_CHOICES_MAX ? ", …; it is " : "; it is ");
-    append_choice(&detail, value);
-    if (detail.failed)
+    if (count > SHOWN_CHOICES_MAX)
+        buffer_append_string(out, ", …");
+}
+
+// `detail` says what would be right.
+static void fault_choice(struct faults *faults, const struct json_path *path, struct buffer *detail,
+                         const json_t *value) {
+    buffer_append_string(detail, "; it is ");
+    append_choice(detail, value);
+    if (detail->failed)
         faults->out_of_memory = true;
     else
-        schema_fault(faults, path, "%.*s", TEXT_ARGS(buffer_text(&detail)));
-    buffer_free(&detail);
+        schema_fault(faults, path, "%.*s", TEXT_ARGS(buffer_text(detail)));
+    buffer_free(detail);
+}
+
+static bool is_one_of(const struct schema *schema, const json_t *value) {
+    for (size_t i = 0; i < json_array_size(schema->enumeration); i++) {
+        if (is_equal_in(schema, json_array_get(schema->enumeration, i), value))
+            return true;
+    }
+    return false;
 }
 
 static void check_choices(const struct schema *schema, const json_t *value,
                           const struct json_path *path, struct faults *faults) {
-    const json_t *choices[SHOWN_CHOICES_MAX + 1];
-    size_t count = json_array_size(schema->enumeration);
-    bool found = !schema->enumeration;
-    for (size_t i = 0; i < count && !found; i++) {
-        const json_t *choice = json_array_get(schema->enumeration, i);
-        if (i < sizeof choices / sizeof *choices)
-            choices[i] = choice;
-        found = is_equal_in(schema, choice, value);
+    struct buffer detail = {0};
+    if (schema->enumeration && !is_one_of(schema, value)) {
+        buffer_append_string(&detail, "must be one of ");
+        append_choices(&detail, schema->enumeration);
+        fault_choice(faults, path, &detail, value);
     }
-    if (!found)
-        fault_choice(faults, path, "must be one of", choices, count, value);
-    if (schema->constant && !is_equal_in(schema, schema->constant, value))
-        fault_choice(faults, path, "must be", (const json_t *const[]){schema->constant}, 1, value);
+    if (schema->constant && !is_equal_in(schema, schema->constant, value)) {
+        buffer_append_string(&detail, "must be ");
+        append_choice(&detail, schema->constant);
+        fault_choice(faults, path, &detail, value);
+    }
 }
 
 void schema_check(const struct schema *schema, const json_t *value, const struct json_path *path,

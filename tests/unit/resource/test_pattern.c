@@ -111,28 +111,36 @@ static void matching_is_bounded(void **state) {
     assert_int_equal(match_run("a+b", 'a', 16384, 'b'), PATTERN_TOO_COSTLY);
 }
 
-static void *match_often(void *pattern) {
-    uintptr_t matched = 0;
+struct matcher {
+    pthread_t thread;
+    const struct pattern *pattern;
+    int matched;
+};
+
+static void *match_often(void *matcher_pointer) {
+    struct matcher *matcher = matcher_pointer;
     for (int i = 0; i < 2000; i++) {
         char subject[24];
         for (size_t j = 0; j < sizeof subject; j++)
             subject[j] = (char)('a' + (i + (int)j) % 26);
-        matched += pattern_match(pattern, text_of(subject, sizeof subject)) == PATTERN_MATCHES;
+        struct text text = text_of(subject, sizeof subject);
+        matcher->matched += pattern_match(matcher->pattern, text) == PATTERN_MATCHES;
     }
-    return (void *)matched;
+    return NULL;
 }
 
 static void any_thread_may_match(void **state) {
     struct failure failure;
     struct pattern *pattern = pattern_compile(TEXT("^([a-m]|[n-z])+$"), &failure);
     assert_non_null(pattern);
-    pthread_t threads[4];
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, match_often, pattern), 0);
+    struct matcher matchers[4];
     for (size_t i = 0; i < 4; i++) {
-        void *matched;
-        pthread_join(threads[i], &matched);
-        assert_int_equal((uintptr_t)matched, 2000);
+        matchers[i] = (struct matcher){.pattern = pattern};
+        assert_int_equal(pthread_create(&matchers[i].thread, NULL, match_often, &matchers[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(matchers[i].thread, NULL);
+        assert_int_equal(matchers[i].matched, 2000);
     }
     pattern_free(pattern);
     pattern_free(NULL);

@@ -86,7 +86,7 @@ static void store(struct fixture *fixture, const char *body) {
     json_t *tree = read_json(body);
     bool valid = validate_create(&validation, tree, NULL, fixture->stored);
     if (!valid)
-        print_error("%s\n", outcome(fixture, false, NULL).data);
+        print_error("%s\n", outcome(fixture, false, fixture->values).data);
     assert_true(valid);
     for (size_t i = 0; i < fixture->resource->property_count; i++)
         assert_true(value_copy(&fixture->arena, fixture->stored[i], &fixture->stored[i]));
@@ -136,7 +136,7 @@ static void check_rows(struct fixture *fixture, const struct row *rows, size_t c
     assert_true(passed);
 }
 
-#define CHECK_ROWS(fixture, rows, act) check_rows(fixture, rows, sizeof rows / sizeof *rows, act)
+#define CHECK_ROWS(fixture, rows, act) check_rows(fixture, rows, sizeof(rows) / sizeof *(rows), act)
 
 static const char coupons[] =
     "required: [title]\n"
@@ -462,7 +462,7 @@ static void stored_records_are_checked(void **state) {
         "\"1.50\",\"cap\":-3,\"used\":0,\"kind\":null,\"state\":\"Gone\"}");
     fixture.stored[7] = value_null();
     validate_stored(&validation, record, fixture.stored);
-    assert_text_is(outcome(&fixture, false, NULL),
+    assert_text_is(outcome(&fixture, false, fixture.values),
                    "/title: must be at most 5 characters long; it has 8\n"
                    "/store/x: is not a property of store; it has city, geo\n"
                    "/cap: must be at least 0; it is -3\n"
