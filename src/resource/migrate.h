@@ -1,4 +1,13 @@
 // Migration: what must be done to a database's tables so that they fit the definitions.
+//
+// Safe: a new table, column or index; the version column; a declared rename; an index of trestle's
+// own making that is no longer declared (known by its name, TABLE_COLUMNS_idx or _key, and its
+// columns). A new unique index may fail on what is stored, and then nothing was done.
+// Lossy: a column that is no longer declared, a column of another type, and other people's indexes
+// that stand in the way of either.
+// Rules of a definition (required, maxLength, checks) are no part of the tables. A new column is
+// null in stored records, but where it is required and has a constant default, and of a lifecycle's
+// state. Tables that no resource has are left alone.
 #pragma once
 
 #include "resource/catalogue.h"
@@ -47,8 +56,8 @@ struct migration {
 bool migrate_read_schema(struct store *store, struct arena *arena, struct stored_schema *ret_schema,
                          struct failure *failure);
 
-// Compares; the steps belong to the arena. False where no steps would do (a table of that name which
-// is none of trestle's, …) or there is no memory; the failure says so.
+// Compares; the steps belong to the arena. False where no steps would do (a table of that name
+// which is none of trestle's, …) or there is no memory; the failure says so.
 bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema *schema,
                   struct arena *arena, struct migration *ret_migration, struct failure *failure);
 

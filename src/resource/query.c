@@ -185,6 +185,10 @@ static void read_property(struct reader *reader, const struct property *property
 
 const struct property *query_equality(const struct expression *expression,
                                       struct value *ret_literal) {
+    if (expression->kind == EXPRESSION_PROPERTY) {
+        *ret_literal = value_boolean(true);
+        return expression->property;
+    }
     if (expression->kind == EXPRESSION_IS_NULL) {
         *ret_literal = value_null();
         const struct expression *operand = expression->operands[0];

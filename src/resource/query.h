@@ -47,8 +47,8 @@ bool query_read(const struct resource *resource, const struct parameter *paramet
 bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
                        struct selection *ret_selection, struct failure *failure);
 
-// The property, where an expression is just `property = literal` (either way round) or `property is
-// null`; `ret_literal` gets the literal. NULL otherwise.
+// The property, where a condition is just `property = literal` (either way round), `property is
+// null` or a boolean property; `ret_literal` gets the value. NULL otherwise.
 const struct property *query_equality(const struct expression *expression,
                                       struct value *ret_literal);
 

@@ -100,6 +100,8 @@ static void test_sorts(void **state) {
         {"sort=-rank&filter=rank = 5 or open = true", "-rank -id"},
         {"sort=-rank&filter=not rank = 5", "-rank -id"},
         {"sort=-rank&filter=rank != 5", "-rank -id"},
+        {"sort=-open,rank&filter=open", "rank id"},
+        {"sort=-open,rank&filter=not open", "-open rank id"},
         {"sort=rank&filter=rank in (5)", "rank id"},
         {"sort=rank&id=5", "rank id"},
     };
