@@ -953,6 +953,37 @@ static void a_schema_changes_whole_or_not_at_all(void **state) {
     harness_expect(harness, "SELECT id FROM extra", "i", "1");
 }
 
+// --- snapshots
+
+static void all_calls_of_a_read_see_the_same(void **state) {
+    struct harness *harness = harness_of(state);
+    struct work *scan = work_create(harness, JOB_SCAN);
+    work_add(scan, "SELECT count(*) FROM items", "i");
+    work_add(scan,
+             "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000000) "
+             "SELECT count(*) FROM c",
+             "i");
+    work_add(scan, "SELECT count(*) FROM items", "i");
+    assert_true(work_submit(scan));
+    int64_t written = 0;
+    while (!scan->done) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "item %lld", (long long)written);
+        struct work *write = insert_item(harness, name, written++);
+        assert_true(work_submit(write));
+        while (!write->done)
+            uv_run(&harness->loop, UV_RUN_ONCE);
+        assert_int_equal(write->outcome.kind, OUTCOME_DONE);
+        free(write);
+    }
+    int before = 0;
+    int after = 0;
+    assert_int_equal(scan->outcome.kind, OUTCOME_DONE);
+    assert_int_equal(sscanf(scan->rows, "%d; 1000000; %d", &before, &after), 2);
+    assert_int_equal(before, after);
+    free(scan);
+}
+
 // --- threads
 
 enum { THREADS = 2, ROUNDS = 150, LANES = 8 };
@@ -1069,6 +1100,7 @@ int main(void) {
         cmocka_unit_test(more_statements_than_are_kept),
         SCENE_TEST(statements_outlive_a_new_schema),
         SCENE_TEST(a_schema_changes_whole_or_not_at_all),
+        SCENE_TEST(all_calls_of_a_read_see_the_same),
         SCENE_TEST(sessions_of_several_threads_share_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
