@@ -106,8 +106,8 @@ static void whole_doubles_become_integers(void **state) {
     assert_int_equal(integer, 1000000000000000);
     assert_false(number_to_integer(0x1p63, &integer));
     assert_false(number_to_integer(1.5, &integer));
-    assert_false(number_to_integer(NAN, &integer));
-    assert_false(number_to_integer(INFINITY, &integer));
+    assert_false(number_to_integer((double)NAN, &integer));
+    assert_false(number_to_integer((double)INFINITY, &integer));
     assert_false(number_to_integer(DBL_MIN, &integer));
     assert_int_equal(integer, 1000000000000000);
 }
