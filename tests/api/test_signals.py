@@ -210,3 +210,32 @@ def test_wires_are_closed_politely(server):
         wire.get("/healthz", "Connection: close")
         wire.send(b"x" * 200_000)
         assert wire.receive().status == 200
+
+
+def test_logrotate():
+    """SIGHUP opens the log anew, and no connection is dropped."""
+    with Server() as server:
+        log = server.folder / "data" / "trestle.log"
+        server.restart(log_file=log)
+        with server.wire() as wire:
+            wire.get("/nowhere/before")
+            assert wire.receive().status == 404
+            wait_until(lambda: "/nowhere/before" in log.read_text(), "the line is in the log")
+            log.rename(log.with_suffix(".1"))
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(log.exists, "the log is there again")
+            wire.get("/nowhere/after")
+            assert wire.receive().status == 404
+            wait_until(lambda: "/nowhere/after" in log.read_text(), "the line is in the new log")
+        assert "/nowhere/after" not in log.with_suffix(".1").read_text()
+
+
+def test_the_log_in_json():
+    with Server(settings={"log": "json"}) as server:
+        with server.wire() as wire:
+            wire.get("/nowhere?x=%22%0A%C3%A4", "X-Request-Id: rid-1")
+            assert wire.receive().status == 404
+        server.stop()
+        lines = [json.loads(line) for line in server.log_text().splitlines()]
+        assert any("rid-1" in str(line) and 404 in line.values() for line in lines)
+        server.start()
