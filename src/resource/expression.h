@@ -21,7 +21,9 @@
 // what the other side is: a string beside a date-time is read as RFC 3339, beside a UUID as one,
 // and so on. Beside an integer or a decimal, a number is exactly what its digits say; beside a
 // number, it is the nearest double. An integer and a number compare exactly. A member of an object
-// whose stored JSON is not of the declared type counts as null.
+// whose stored JSON is not of the declared type counts as null. A calculation with null is null,
+// whatever else overflows in it; none stands inside a condition, where databases differ in whether
+// they look at each part.
 #pragma once
 
 #include "base/arena.h"
