@@ -260,15 +260,14 @@ void client_run(struct client *client, unsigned timeout) {
 }
 
 static void on_asked(struct client_request *request) {
-    *(bool *)request->owner = true;
+    request->owner = NULL;
 }
 
 void client_ask(struct client *client, struct client_request *request) {
-    bool done = false;
-    request->owner = &done;
+    request->owner = client; // until it is done
     request->on_done = on_asked;
     client_send(client, request, 0);
-    while (!done)
+    while (request->owner)
         client_run(client, 1000);
 }
 

@@ -16,7 +16,7 @@ static const struct schema *member_schema(const struct schema *object, struct te
 // The schema that a path leads to, or NULL.
 static const struct schema *find_schema(const struct resource *resource, const struct text *path,
                                         size_t length) {
-    const struct property *property = resource_property(resource, path[0]);
+    const struct property *property = length ? resource_property(resource, path[0]) : NULL;
     const struct schema *schema = property ? &property->schema : NULL;
     for (size_t i = 1; schema && i < length; i++)
         schema = member_schema(schema, path[i]);

@@ -2,7 +2,7 @@
 
 #include "resource/json.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 #include <strings.h>
 
 static const struct {
@@ -203,20 +203,30 @@ static enum record_result next_line(struct record_reader *reader, struct text *r
 
 // ---- Trees
 
-// A position in the record is turned into one in the file.
+// Takes a word and the number behind it off the front.
+static bool take_number(const char **rest, const char *word, uintmax_t *ret_number) {
+    size_t size = strlen(word);
+    if (strncmp(*rest, word, size) != 0)
+        return false;
+    char *end;
+    *ret_number = strtoumax(*rest + size, &end, 10);
+    *rest = end;
+    return true;
+}
+
+// A position in the record, "line 1, column 8: …", is turned into one in the file.
 static void place_failure(const struct record_reader *reader, struct failure *failure) {
     uintmax_t line;
     uintmax_t column;
-    int size = 0;
-    if (sscanf(failure->detail, "line %ju, column %ju: %n", &line, &column, &size) != 2 || !size)
-        return;
     struct failure whole = *failure;
+    const char *rest = whole.detail;
+    if (!take_number(&rest, "line ", &line) || !take_number(&rest, ", column ", &column))
+        return;
     if (line > 1)
-        failure_set(failure, whole.code, "line %ju, column %ju: %s",
-                    (uintmax_t)reader->line + line - 1, column, whole.detail + size);
+        failure_set(failure, whole.code, "line %ju, column %ju%s",
+                    (uintmax_t)reader->line + line - 1, column, rest);
     else
-        failure_set(failure, whole.code, "character %ju of the record: %s", column,
-                    whole.detail + size);
+        failure_set(failure, whole.code, "character %ju of the record%s", column, rest);
 }
 
 static enum record_result read_tree(struct record_reader *reader, struct text text,

@@ -26,7 +26,9 @@ static bool make_folder(const char *path, struct failure *failure) {
 static bool make_folders(struct text path, size_t size, struct failure *failure) {
     struct arena arena = {0};
     struct text copy = arena_copy(&arena, text_of(path.data, size));
-    bool ok = copy.data || failure_out_of_memory(failure);
+    bool ok = true;
+    if (!copy.data)
+        return failure_out_of_memory(failure);
     for (size_t i = 1; ok && i < size; i++) {
         if (copy.data[i] != '/')
             continue;
