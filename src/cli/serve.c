@@ -72,6 +72,10 @@ static void close_handles(struct server *server) {
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->hang_up, NULL);
+    // Whoever asks again, while the store closes, must not cut that short.
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
     uv_close((uv_handle_t *)&server->flush, NULL);
     mailbox_close(&server->mailbox, on_mailbox_closed);
 }
