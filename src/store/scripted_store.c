@@ -49,7 +49,7 @@ static bool same_value(const struct value *a, const struct value *b) {
     case VALUE_NULL: return true;
     case VALUE_BOOLEAN: return a->boolean == b->boolean;
     case VALUE_INTEGER: return a->integer == b->integer;
-    case VALUE_REAL: return memcmp(&a->real, &b->real, sizeof a->real) == 0;
+    case VALUE_REAL: return a->real >= b->real && a->real <= b->real;
     case VALUE_DECIMAL: return a->integer == b->integer && a->scale == b->scale;
     default: return text_equal(a->text, b->text);
     }
@@ -96,7 +96,8 @@ static bool play_call(struct scripted_store *store, const struct scripted_call *
 
 static bool play_calls(struct scripted_store *store, const struct scripted_job *scripted,
                        struct job *job) {
-    for (size_t i = 0; i < scripted->call_count; i++) {
+    size_t count = scripted->calls ? scripted->call_count : 0;
+    for (size_t i = 0; i < count; i++) {
         if (!play_call(store, &scripted->calls[i], job, i))
             return false;
     }

@@ -32,7 +32,7 @@ struct store *scripted_store_open(enum store_dialect dialect, const struct scrip
                                   size_t job_count, struct failure *failure);
 
 // How many jobs of the script were not asked for yet.
-size_t scripted_store_left(const struct store *store);
+size_t scripted_store_left(const struct store *base);
 
 // The first difference from the script in words, or "".
-const char *scripted_store_difference(const struct store *store);
+const char *scripted_store_difference(const struct store *base);

@@ -147,10 +147,12 @@ int main(int argc, char **argv) {
         .rows_a_commit = (unsigned)strtoul(argv[3], NULL, 10),
         .message_size = (int)strtol(argv[4], NULL, 10),
     };
+    if (bench.rows_a_commit == 0 || bench.message_size < 0)
+        return 2;
     uint64_t milliseconds = (uint64_t)(strtod(argv[2], NULL) * 1000);
     bench.message = malloc((size_t)bench.message_size + 1);
-    if (!bench.message || bench.rows_a_commit == 0)
-        return 2;
+    if (!bench.message)
+        return 1;
     memset(bench.message, 'm', (size_t)bench.message_size);
     open_database(&bench, argv[1]);
     struct result inserts = run_inserts(&bench, milliseconds);

@@ -195,10 +195,12 @@ int main(int argc, char **argv) {
     uint64_t milliseconds = (uint64_t)(strtod(argv[2], NULL) * 1000);
     size_t jobs = strtoul(argv[3], NULL, 10);
     size_t size = strtoul(argv[4], NULL, 10);
-    struct bench bench = {.times = calloc(TIMES, sizeof *bench.times)};
-    char *message = malloc(size + 1);
-    if (!message || !bench.times || jobs == 0)
+    if (jobs == 0)
         return 2;
+    struct bench bench = {.times = calloc(TIMES, sizeof *bench.times)};
+    char *message = calloc(1, size + 1);
+    if (!message || !bench.times)
+        give_up("out of memory");
     memset(message, 'm', size);
     bench.message = text_of(message, size);
     insert_row.hash = text_hash(insert_row.sql);

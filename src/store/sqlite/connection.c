@@ -33,11 +33,11 @@ static const char *const common_pragmas = "PRAGMA page_size = 4096;"
 // what SQLite maps is read as ever. What is mapped is also cached by the system, hence their small
 // cache of their own; every commit empties that.
 static const char *const role_pragmas[] = {
-    [CONNECTION_READS] = "PRAGMA query_only = ON;"
-                         "PRAGMA mmap_size = 2147418112;"
-                         "PRAGMA cache_size = -2000;",
-    [CONNECTION_WRITES] = "PRAGMA cache_size = -16384;"
-                          "PRAGMA journal_size_limit = 67108864;",
+    [CONNECTION_READS] = ("PRAGMA query_only = ON;"
+                          "PRAGMA mmap_size = 2147418112;"
+                          "PRAGMA cache_size = -2000;"),
+    [CONNECTION_WRITES] = ("PRAGMA cache_size = -16384;"
+                           "PRAGMA journal_size_limit = 67108864;"),
     [CONNECTION_CHECKPOINTS] = "PRAGMA cache_size = -256;",
 };
 

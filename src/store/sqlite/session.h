@@ -39,10 +39,10 @@ struct session {
 };
 
 // The slots of struct store_operations.
-bool session_attach(struct store *store, uv_loop_t *loop, struct store_session **ret_session,
+bool session_attach(struct store *base, uv_loop_t *loop, struct store_session **ret_session,
                     struct failure *failure);
-void session_detach(struct store_session *session, void (*on_detached)(void *owner), void *owner);
-bool session_submit(struct store_session *session, struct job *job);
+void session_detach(struct store_session *base, void (*on_detached)(void *owner), void *owner);
+bool session_submit(struct store_session *base, struct job *job);
 void session_cancel(struct store_session *session, struct job *job);
 
 static inline struct session *session_of(const struct job *job) {

@@ -35,8 +35,10 @@ static inline void scene_open_store(struct scene *scene, struct sqlite_options o
     struct failure failure;
     options.path = scene->path;
     struct store *store = sqlite_store_open(&options, log, &failure);
-    if (!store)
+    if (!store) {
         fail_msg("%s", failure.detail);
+        return;
+    }
     harness_attach(&scene->harness, store);
 }
 

@@ -15,6 +15,8 @@ static bool fails(atomic_int *left) {
     return atomic_load(left) > 0 && atomic_fetch_sub(left, 1) > 0;
 }
 
+// The names that the C library gives these parameters are reserved to it.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
 __attribute__((visibility("default"))) int fdatasync(int file) {
     if (!fails(&failing_syncs))
         return (int)syscall(SYS_fdatasync, file);
@@ -29,6 +31,7 @@ __attribute__((visibility("default"))) ssize_t pwrite64(int file, const void *da
     errno = atomic_load(&write_error);
     return -1;
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 static void fail_writes(int count, int error) {
     atomic_store(&write_error, error);
