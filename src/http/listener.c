@@ -14,8 +14,8 @@ enum {
     COMPLAIN_EVERY = 10000,      // ms
     REFUSED_AT_ONCE = 64,        // connections over the bound that still get an answer
     LINGER_TIME = 5000,          // ms
-    STOP_GRACE = 10,             // ms for requests that the kernel has but we have not read
-    TICK_MOST = 250,             // ms
+    STOP_TURNS = 5,  // of the loop, for requests that the kernel has but we have not read
+    TICK_MOST = 250, // ms
     TICK_LEAST = 10,
 };
 
@@ -228,9 +228,14 @@ static void cut_all(uv_timer_t *delay) {
         connection_close(list_entry(server->connections.next, struct http_connection, link));
 }
 
+// Comes once a turn of the loop. Sockets are read between two turns, so what the kernel had when
+// the server was told to stop is answered, however late the timer is.
 static void drain(uv_timer_t *delay) {
     struct http_server *server = delay->data;
+    if (++server->turns_since_stop < STOP_TURNS)
+        return;
     server->draining = true;
+    uv_timer_stop(delay);
     if (is_empty(server)) {
         server_end(server);
         return;
@@ -238,7 +243,7 @@ static void drain(uv_timer_t *delay) {
     for (struct link *link = server->connections.next; link != &server->connections;
          link = link->next)
         connection_wake(list_entry(link, struct http_connection, link));
-    uv_timer_start(&server->delay, cut_all, server->patience, 0);
+    uv_timer_start(delay, cut_all, server->patience, 0);
 }
 
 void http_server_stop(struct http_server *server, unsigned patience,
@@ -253,5 +258,5 @@ void http_server_stop(struct http_server *server, unsigned patience,
     accept_some(server, ACCEPT_WHEN_STOPPING);
     uv_close((uv_handle_t *)&server->acceptor, on_handle_closed);
     close(server->descriptor);
-    uv_timer_start(&server->delay, drain, STOP_GRACE, 0);
+    uv_timer_start(&server->delay, drain, 1, 1);
 }

@@ -42,6 +42,7 @@ struct http_server {
     bool stopping;    // answers say that the connection closes
     bool draining;    // and connections without a request close
     uv_timer_t delay; // until connections are taken in again, or until the next step of stopping
+    unsigned turns_since_stop;
     unsigned patience;
     unsigned open_handles; // of the server itself
     void (*on_stopped)(void *owner);

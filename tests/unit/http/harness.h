@@ -196,6 +196,16 @@ static inline void harness_run_until(struct harness *harness, const bool *flag) 
     }
 }
 
+// Runs the loop until the counter has reached a value, which it must in time.
+static inline void harness_run_to(struct harness *harness, const unsigned *counter,
+                                  unsigned value) {
+    uint64_t start = clock_monotonic();
+    while (*counter < value) {
+        assert_true(clock_monotonic() - start < HARNESS_PATIENCE);
+        uv_run(&harness->loop, UV_RUN_NOWAIT);
+    }
+}
+
 // Stops in order, which must not leave anything behind.
 static inline void harness_end(struct harness *harness) {
     if (!harness->stopped) {
@@ -325,11 +335,11 @@ static inline bool text_contains(struct text text, const char *string) {
     return memmem(text.data, text.size, string, strlen(string)) != NULL;
 }
 
-// Turns of the loop for about `ms` milliseconds.
+// At least `ms` milliseconds and ten turns of the loop: long enough for what shall not happen.
 static inline void client_wait(struct client *client, unsigned ms) {
     uint64_t start = clock_monotonic();
-    while (clock_monotonic() - start < ms) {
+    for (int turns = 0; turns < 10 || clock_monotonic() - start < ms; turns++) {
         client_pump(client);
-        usleep(500);
+        usleep(200);
     }
 }
