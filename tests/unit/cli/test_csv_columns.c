@@ -176,8 +176,8 @@ static void records_are_written_so_that_they_read_back(void **state) {
     static const char *const records[] = {
         "{\"title\":\"a, \\\"b\\\"\\nc\",\"amount\":1,\"price\":1.5,\"open\":true}",
         "{\"title\":\"\",\"mixed\":{\"either\":\"5\"}}",
-        "{\"title\":\"x\",\"mixed\":{\"either\":5},\"tags\":[\"a\",\"b, "
-        "c\"],\"extra\":{\"n\":null}}",
+        ("{\"title\":\"x\",\"mixed\":{\"either\":5},\"tags\":[\"a\",\"b, c\"],"
+         "\"extra\":{\"n\":null}}"),
         "{\"title\":\"x\",\"store\":{\"city\":\"\",\"spot\":{\"lat\":0.1,\"long\":-1}}}",
         "{\"title\":\"null\",\"extra\":{}}",
         "{\"title\":\"\xF0\x9F\x98\x80 \xD7\xA9\"}",

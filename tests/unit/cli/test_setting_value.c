@@ -229,8 +229,8 @@ static void other_databases_are_refused_in_words(void **state) {
 
 static void a_secret_is_never_repeated(void **state) {
     static const char *const cases[] = {"tooshort", "has a blank in it all",
-                                        "control\x01"
-                                        "character",
+                                        ("control\x01"
+                                         "character"),
                                         "gar\xC3\xA7on-gar\xC3\xA7on-gar"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct settings settings;
