@@ -224,7 +224,7 @@ static bool read_all(struct run *run) {
             submit(import, record);
         else
             count(import, IMPORT_REJECTED, run->reader.line, failure.detail);
-        show_progress(run, records);
+        show_progress(run, records + 1);
     }
     return true;
 }
