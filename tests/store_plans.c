@@ -275,6 +275,8 @@ static struct record *find_record(struct world *world, struct value key) {
 static void disturb(struct walk *walk) {
     struct world *world = walk->world;
     size_t first = world->record_count;
+    if (first + 3 > MAX_RECORDS)
+        return;
     insert_records(world, 1 + below(world, 3));
     for (size_t i = first; i < world->record_count; i++)
         world->records[i].touched = true;
@@ -460,8 +462,6 @@ static void check_walks(const char *yaml, bool disturbed) {
     struct world *world = world_create(yaml);
     insert_records(world, RECORDS);
     for (long i = 0; i < world->walks; i++) {
-        if (world->record_count + 400 > MAX_RECORDS)
-            break;
         check_walk(world, disturbed);
         settle(world);
     }
