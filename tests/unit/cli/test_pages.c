@@ -2,6 +2,7 @@
 
 #include "resource/validate.h"
 #include "store/sqlite/sqlite_store.h"
+#include "unit/cli/folder.h"
 #include "unit/cli/resource_fixture.h"
 
 #include <stdio.h>
@@ -57,12 +58,10 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct fixture *fixture = *state;
-    char command[100];
     store_close(fixture->store);
     arena_free(&fixture->arena);
     resource_fixture_end(&fixture->resource);
-    (void)snprintf(command, sizeof command, "rm -r %s", fixture->folder);
-    return system(command);
+    return folder_remove(fixture->folder);
 }
 
 static void fill(struct fixture *fixture, int count, int size) {

@@ -1,6 +1,7 @@
 #include "cli/workspace.h"
 
 #include "cli/migrate.h"
+#include "unit/cli/folder.h"
 #include "unit/testing.h"
 
 #include <stdio.h>
@@ -43,10 +44,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     struct fixture *fixture = *state;
-    char command[100];
     workspace_close(&fixture->workspace);
-    (void)snprintf(command, sizeof command, "rm -r %s", fixture->folder);
-    return chdir("/") == 0 ? system(command) : 1;
+    return chdir("/") == 0 ? folder_remove(fixture->folder) : 1;
 }
 
 static bool opens(struct fixture *fixture, enum workspace_parts parts) {
