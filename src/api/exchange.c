@@ -150,7 +150,7 @@ void exchange_start(struct service *service, struct http_request *request) {
     exchange->catalogue = catalogue_retain(service->catalogue);
     exchange->faults.arena = &request->arena;
     exchange->now = clock_now();
-    exchange->answer.status = 200;
+    exchange->answer = http_answer_begin(request, 200);
     request->owner = exchange;
     exchange_resume(exchange);
 }
