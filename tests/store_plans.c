@@ -433,7 +433,7 @@ static struct world *world_create(const char *yaml) {
     struct failure failure;
     assert_non_null(world);
     world->dice = seed ? strtoull(seed, NULL, 10) : 1;
-    world->walks = walks ? strtol(walks, NULL, 10) : 60;
+    world->walks = walks ? strtol(walks, NULL, 10) : 25;
     fixture_begin(&world->fixture, "things", yaml, STORE_SQLITE);
     strcpy(world->folder, "/tmp/store_plans_XXXXXX");
     assert_non_null(mkdtemp(world->folder));
