@@ -18,11 +18,12 @@ MEMBERS = ["name", "version", "source", "sha256"]
 
 
 def dumpavail():
-    """What `apt-cache dumpavail` prints, and where it came from. A bare machine has no index; then it
-    is fetched where we may, or one of the same shape is made up."""
+    """What `apt-cache dumpavail` prints, and where it came from. A bare machine has no index; then
+    it is fetched where we may, or one of the same shape is made up."""
     def dump():
         try:
-            return subprocess.run(["apt-cache", "dumpavail"], capture_output=True, check=True).stdout
+            return subprocess.run(["apt-cache", "dumpavail"], capture_output=True,
+                                  check=True).stdout
         except (OSError, subprocess.CalledProcessError):
             return b""
     text = dump()
@@ -30,7 +31,8 @@ def dumpavail():
         return text, "apt-cache dumpavail"
     if os.geteuid() == 0:
         try:
-            subprocess.run(["apt-get", "update", "-qq"], capture_output=True, timeout=300, check=True)
+            subprocess.run(["apt-get", "update", "-qq"], capture_output=True, timeout=300,
+                           check=True)
             text = dump()
         except (OSError, subprocess.SubprocessError):
             pass
@@ -43,8 +45,9 @@ def made_up(count=60_000):
     choice = random.Random(1)
     entries = []
     for i in range(count):
-        name = f"{choice.choice(['lib', 'python3-', 'node-', 'golang-', ''])}{choice.randrange(10**9):x}{i}"
-        version = f"{choice.randrange(9)}:{choice.randrange(99)}.{choice.randrange(99)}~rc{i % 7}+dfsg-{i % 5}"
+        prefix = choice.choice(["lib", "python3-", "node-", "golang-", ""])
+        name = f"{prefix}{choice.randrange(10**9):x}{i}"
+        version = f"{i % 9}:{choice.randrange(99)}.{choice.randrange(99)}~rc{i % 7}+dfsg-{i % 5}"
         entries.append(
             f"Package: {name}\nArchitecture: amd64\nVersion: {version}\n"
             f"Filename: pool/main/{name[0]}/{name}/{name}_{version}_amd64.deb\nSize: {i}\n"
@@ -56,14 +59,16 @@ def made_up(count=60_000):
 def records(limit):
     """The index as records, by the script under examples/; the first `limit` of them."""
     text, origin = dumpavail()
-    lines = subprocess.run([SCRIPT], input=text, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    lines = subprocess.run([SCRIPT], input=text, stdout=subprocess.PIPE,
+                           check=True).stdout.splitlines()
     assert len(lines) > 10_000
     return lines[:limit], origin
 
 
 def digest(items):
     """Of canonical lines, in any order."""
-    lines = sorted(json.dumps([item[name] for name in MEMBERS], ensure_ascii=False) for item in items)
+    lines = sorted(json.dumps([item[name] for name in MEMBERS], ensure_ascii=False)
+                   for item in items)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -90,7 +95,8 @@ class Meanwhile:
                 if len(kept) > 5:
                     assert client.delete(f"/packages/{kept.pop(0)}").status_code == 204
                 if i % 4 == 0:
-                    assert client.patch(f"/packages/{kept[-1]}", {"source": "urn:x"}).status_code == 200
+                    assert client.patch(f"/packages/{kept[-1]}",
+                                        {"source": "urn:x"}).status_code == 200
         except BaseException as error:
             self.error = error
         client.close()
@@ -117,7 +123,8 @@ def import_and_walk(limit):
             result = server.program("import", "packages", str(path), check=0)
             print(result.stdout + result.stderr)
             for sort in ("id", "-name,version"):
-                walked = [record for page in server.admin.walk("/packages", limit=1000, sort=sort) for record in page]
+                walked = [record for page in server.admin.walk("/packages", limit=1000, sort=sort)
+                          for record in page]
                 theirs = [record for record in walked if record["name"] != "meanwhile"]
                 assert len({record["id"] for record in walked}) == len(walked), "some came twice"
                 assert len(theirs) == len(source), "some are missing, or too many"
@@ -131,5 +138,6 @@ def import_and_walk(limit):
         # Once more: everything is there already.
         again = server.program("import", "packages", str(path), "--on-conflict", "skip", check=0)
         print(again.stdout + again.stderr)
-        count = server.admin.get("/packages?count=true&limit=1&filter=name != 'meanwhile'").headers["X-Total-Count"]
+        count = server.admin.get(
+            "/packages?count=true&limit=1&filter=name != 'meanwhile'").headers["X-Total-Count"]
         assert count == str(len(source))

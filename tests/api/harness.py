@@ -100,7 +100,8 @@ def program(*arguments, folder, settings=None, stdin=None, check=None, timeout=P
     result.stderr = result.stderr.decode("utf-8")
     assert_no_report(result.stderr)
     if check is not None:
-        assert result.returncode == check, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+        said = f"{result.stdout}\n{result.stderr}"
+        assert result.returncode == check, f"exit {result.returncode}\n{said}"
     return result
 
 
@@ -122,7 +123,7 @@ def assert_no_report(text):
 
 
 class Server:
-    """A running `trestle serve`. Its folder has resources/ and data/, and is gone when it is closed.
+    """A running `trestle serve`. Its folder has resources/ and data/, and goes when it is closed.
 
     `definitions` are YAML texts by resource name; without any, and with `defaults`, the resources
     that trestle ships with are served. `settings` become TRESTLE_* variables.
@@ -392,7 +393,8 @@ def check_answer(response):
     assert response.headers.get("Date"), dict(response.headers)
     if response.status_code < 400:
         return
-    assert response.headers.get("Content-Type") == "application/problem+json", dict(response.headers)
+    assert response.headers.get("Content-Type") == "application/problem+json", dict(
+        response.headers)
     if response.request is not None and response.request.method == "HEAD":
         assert not response.content
         return

@@ -187,7 +187,8 @@ def test_redemptions_are_read_only(admin, coupon):
     assert pointers(admin.post("/coupons", {"title": "x", "redemptions": 5})) == ["/redemptions"]
     assert pointers(admin.patch(path_of(coupon), {"redemptions": 1})) == ["/redemptions"]
     assert pointers(admin.patch(path_of(coupon), {"redemptions": None})) == ["/redemptions"]
-    assert pointers(admin.put(path_of(coupon), {"title": "x", "redemptions": 1})) == ["/redemptions"]
+    assert pointers(admin.put(path_of(coupon),
+                              {"title": "x", "redemptions": 1})) == ["/redemptions"]
     assert admin.patch(path_of(coupon), {"redemptions": 0}).status_code == 200
     assert admin.put(path_of(coupon), {"title": "x", "redemptions": 0}).status_code == 200
 
@@ -205,14 +206,16 @@ def test_a_check_of_two_properties(admin):
     ({"store": {"unknown": 1}}, ["/store/unknown"]),
     ({"store": {"a/b": 1, "~": 2, "": 3}}, ["/store/", "/store/a~1b", "/store/~0"]),
     ({"store": []}, ["/store"]),
-    ({"store": {"lat": "48", "long": 181, "city": 1}}, ["/store/city", "/store/lat", "/store/long"]),
+    ({"store": {"lat": "48", "long": 181, "city": 1}},
+     ["/store/city", "/store/lat", "/store/long"]),
     ({"store": {"zip": 80331}}, ["/store/zip"]),
     ({"title": ""}, ["/title"]), ({"title": None}, ["/title"]), ({"title": "x" * 501}, ["/title"]),
     ({"category": "x" * 101}, ["/category"]), ({"category": []}, ["/category"]),
-    ({"max_redemptions": -1}, ["/max_redemptions"]), ({"max_redemptions": "1"}, ["/max_redemptions"]),
-    ({"max_redemptions": 1.5}, ["/max_redemptions"]), ({"max_redemptions": True}, ["/max_redemptions"]),
-    ({"expire_at": "tomorrow"}, ["/expire_at"]), ({"expire_at": 0}, ["/expire_at"]),
-    ({"id": "x"}, ["/id"]), ({"Title": "x"}, ["/Title"]),
+    ({"max_redemptions": -1}, ["/max_redemptions"]),
+    ({"max_redemptions": "1"}, ["/max_redemptions"]),
+    ({"max_redemptions": 1.5}, ["/max_redemptions"]),
+    ({"max_redemptions": True}, ["/max_redemptions"]), ({"expire_at": "tomorrow"}, ["/expire_at"]),
+    ({"expire_at": 0}, ["/expire_at"]), ({"id": "x"}, ["/id"]), ({"Title": "x"}, ["/Title"]),
     ({"title": 1, "expire_at": 2, "store": {"lat": "x"}, "nope": 3},
      ["/expire_at", "/nope", "/store/lat", "/title"]),
 ])

@@ -21,22 +21,27 @@ def fill(server):
     """Writes from many threads; gives what was answered."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         messages = list(pool.map(
-            lambda i: server.public.post("/messages", {"message": f"durable {i}"}).json(), range(200)))
+            lambda i: server.public.post("/messages", {"message": f"durable {i}"}).json(),
+            range(200)))
         packages = list(pool.map(
-            lambda i: server.admin.create("/packages", {"name": "durable", "version": str(i)}), range(200)))
+            lambda i: server.admin.create("/packages", {"name": "durable", "version": str(i)}),
+            range(200)))
         coupons = list(pool.map(
             lambda i: server.admin.create("/coupons", {"title": f"durable {i}"}), range(50)))
     for coupon in coupons[::2]:
         assert server.admin.delete(f"/coupons/{coupon['id']}").status_code == 204
-    changed = [server.admin.patch(f"/coupons/{coupon['id']}", {"category": "changed"}).json() for coupon in coupons[1::2]]
+    changed = [server.admin.patch(f"/coupons/{coupon['id']}", {"category": "changed"}).json()
+               for coupon in coupons[1::2]]
     return messages, packages, changed
 
 
 def check(server, messages, packages, coupons):
     for message in messages:
         assert server.public.get(f"/messages/{message['digest']}").json() == message
-    assert server.admin.list("/packages", limit=1000) == sorted(packages, key=lambda each: each["id"])
-    assert server.public.list("/coupons", limit=1000) == sorted(coupons, key=lambda each: each["id"])
+    assert server.admin.list("/packages", limit=1000) == sorted(packages,
+        key=lambda each: each["id"])
+    assert server.public.list("/coupons", limit=1000) == sorted(coupons,
+        key=lambda each: each["id"])
 
 
 def test_a_restart_keeps_everything(server):
@@ -62,18 +67,21 @@ def test_the_settings_of_the_file(server):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA page_size").fetchone() == (4096,)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        stored = connection.execute("SELECT digest, typeof(digest), message FROM messages").fetchall()
+        stored = connection.execute(
+            "SELECT digest, typeof(digest), message FROM messages").fetchall()
     assert stored == [(hashlib.sha256(b"x").digest(), "blob", "x")]
 
 
 def test_a_reader_from_outside_does_not_stop_it(server):
     """Somebody looks at the file with a long transaction, or locks it for a moment."""
     record = server.admin.create("/coupons", {"title": "x"})
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder), isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(server.store.path(server.folder),
+                                            isolation_level=None)) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM coupons").fetchall()
         for i in range(50):
-            assert server.admin.patch(f"/coupons/{record['id']}", {"title": str(i)}).status_code == 200
+            assert server.admin.patch(f"/coupons/{record['id']}",
+                                      {"title": str(i)}).status_code == 200
         connection.execute("ROLLBACK")
     assert server.public.get(f"/coupons/{record['id']}").json()["title"] == "49"
 
@@ -82,7 +90,8 @@ def test_a_writer_from_outside(server):
     """While another process holds the file: 503, nothing lost; afterwards it goes on by itself."""
     server.restart(query_timeout="300ms")
     record = server.admin.create("/coupons", {"title": "x"})
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder), isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(server.store.path(server.folder),
+                                            isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         response = server.admin.patch(f"/coupons/{record['id']}", {"title": "y"})
         value = problem(response, 503)

@@ -38,20 +38,28 @@ properties:
 indexes: [[batch, whole], [text], [batch, instant]]
 """}
 
-# Values with many ties, and those at which things go wrong: the ends of ranges, the neighbours of what
-# a double holds exactly, characters beyond the BMP (where UTF-16 sorts otherwise), wildcards, quotes.
-WHOLE = st.sampled_from([0, 1, -1, 2, 7, 2**53, 2**53 + 1, -2**53 - 1, 2**63 - 1, 2**63 - 2, -2**63, -2**63 + 1]) | st.integers(-9, 9)
-REAL = (st.sampled_from([0.0, -0.0, 0.5, -1.5, 1e300, -1e300, 5e-324, 2.0**53, 2.0**63, -2.0**63, 0.1, 1.0, 7.0])
+# Values with many ties, and those at which things go wrong: the ends of ranges, the neighbours of
+# what a double holds exactly, characters beyond the BMP (where UTF-16 sorts otherwise), wildcards,
+# quotes.
+WHOLE = st.sampled_from([0, 1, -1, 2, 7, 2**53, 2**53 + 1, -2**53 - 1, 2**63 - 1, 2**63 - 2, -2**63,
+                         -2**63 + 1]) | st.integers(-9, 9)
+REAL = (st.sampled_from([0.0, -0.0, 0.5, -1.5, 1e300, -1e300, 5e-324, 2.0**53, 2.0**63, -2.0**63,
+                         0.1, 1.0, 7.0])
         | st.floats(allow_nan=False, allow_infinity=False))
 CENTS = st.sampled_from([0, 1, -1, 50, 100, 150, 999, -2**63, 2**63 - 1]) | st.integers(-999, 999)
-ALPHABET = "aAbBäÄzZ~%_\\'\"*?[. \t\n\u0301\u00df\ue000\uffff\uff5e\U00010000\U0001F389\U0010ffff0"
+ALPHABET = ("aAbBäÄzZ~%_\\'\"*?[. \t\n0\u0301\u00df\ue000\uffff\uff5e"
+            "\U00010000\U0001F389\U0010ffff")
 TEXT = st.text(alphabet=ALPHABET, max_size=4) | st.text(
     alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=6)
-DAY = st.sampled_from(["0001-01-01", "9999-12-31", "2000-02-29", "1999-12-31", "2000-01-01"]) | st.dates().map(str)
-MILLISECONDS = st.integers(-62135596800000 + 86400000, 253402300799999 - 86400000) | st.sampled_from(
-    [0, -1, 1, 999, 1000, 1470386451620, 1470386451621]) | st.integers(-5, 5)
-UUID = st.sampled_from(["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
-                        "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "a17f22e2-79b0-7cc3-98c4-dc0c0c07398f"])
+DAY = st.sampled_from(["0001-01-01", "9999-12-31", "2000-02-29", "1999-12-31",
+                       "2000-01-01"]) | st.dates().map(str)
+MILLISECONDS = (st.integers(-62135596800000 + 86400000, 253402300799999 - 86400000)
+                | st.sampled_from([0, -1, 1, 999, 1000, 1470386451620, 1470386451621])
+                | st.integers(-5, 5))
+UUID = st.sampled_from(["00000000-0000-0000-0000-000000000000",
+                        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                        "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+                        "a17f22e2-79b0-7cc3-98c4-dc0c0c07398f"])
 
 EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -59,7 +67,8 @@ EPOCH = datetime.datetime(1970, 1, 1)
 def written_instant(milliseconds, offset=0):
     """RFC 3339, in some zone."""
     local = EPOCH + datetime.timedelta(milliseconds=milliseconds, minutes=offset)
-    zone = "Z" if offset == 0 else f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}:{abs(offset) % 60:02}"
+    sign, minutes = "-" if offset < 0 else "+", abs(offset)
+    zone = f"{sign}{minutes // 60:02}:{minutes % 60:02}" if offset else "Z"
     return f"{local.year:04}-{local:%m-%dT%H:%M:%S}.{local.microsecond // 1000:03}{zone}"
 
 
@@ -78,10 +87,12 @@ KINDS = {
     "instant": (MILLISECONDS, written_instant, None),
     "uuid": (UUID, lambda value: value, None),
 }
-PROPERTIES = {"whole": "integer", "other": "integer", "real": "real", "ratio": "real", "price": "decimal", "cost": "decimal",
-              "text": "text", "label": "text", "flag": "boolean", "day": "date", "instant": "instant", "until": "instant",
-              "uid": "uuid"}
-MEMBERS = {("place", "city"): "text", ("place", "floor"): "integer", ("place", "lat"): "real", ("place", "open"): "boolean",
+PROPERTIES = {"whole": "integer", "other": "integer", "real": "real", "ratio": "real",
+              "price": "decimal", "cost": "decimal",
+              "text": "text", "label": "text", "flag": "boolean", "day": "date",
+              "instant": "instant", "until": "instant", "uid": "uuid"}
+MEMBERS = {("place", "city"): "text", ("place", "floor"): "integer", ("place", "lat"): "real",
+           ("place", "open"): "boolean",
            ("place", "inner", "city"): "text", ("place", "inner", "floor"): "integer"}
 
 
@@ -186,7 +197,8 @@ def a_comparison(draw):
         left_text, left, right_text, right = right_text, right, left_text, left
     space = draw(st.sampled_from(["", " ", " \t"]))
     compare = COMPARISONS[operator]
-    return f"{left_text}{space}{operator}{space}{right_text}", lambda record: compare(left(record), right(record))
+    text = f"{left_text}{space}{operator}{space}{right_text}"
+    return text, lambda record: compare(left(record), right(record))
 
 
 @st.composite
@@ -195,20 +207,23 @@ def an_in(draw):
     path = draw(st.sampled_from(PATHS[kind]))
     literals = draw(st.lists(a_literal(kind) | st.just(("null", None)), min_size=1, max_size=4))
     negated = draw(st.booleans())
-    text = f"{'.'.join(path)} {'not ' if negated else ''}in ({', '.join(text for text, _ in literals)})"
+    inside = ", ".join(text for text, _ in literals)
+    text = f"{'.'.join(path)} {'not ' if negated else ''}in ({inside})"
     return text, lambda record: any(record.get(path) == value for _, value in literals) != negated
 
 
 @st.composite
 def a_null_test(draw):
-    path = draw(st.sampled_from([("place",), ("place", "inner")] + [each for paths in PATHS.values() for each in paths]))
+    path = draw(st.sampled_from([("place",), ("place", "inner")]
+                                + [each for paths in PATHS.values() for each in paths]))
     negated = draw(st.booleans())
 
     def value(record):
         if path == ("place", "inner"):
             return any(record.get(each) is not None for each in MEMBERS if each[:2] == path) or None
         return record.get(path)
-    return f"{'.'.join(path)} is {'not ' if negated else ''}null", lambda record: (value(record) is None) != negated
+    text = f"{'.'.join(path)} is {'not ' if negated else ''}null"
+    return text, lambda record: (value(record) is None) != negated
 
 
 @st.composite
@@ -243,11 +258,13 @@ def combined(inner):
 def unparenthesized(parts):
     """a or b and not c: `not` binds closest, then `and`, then `or`."""
     a, b, c = parts
-    return (f"{a[0]} or {b[0]} and not {c[0]}", lambda record: a[1](record) or (b[1](record) and not c[1](record)))
+    return (f"{a[0]} or {b[0]} and not {c[0]}",
+            lambda record: a[1](record) or (b[1](record) and not c[1](record)))
 
 
 SIMPLE = a_comparison() | an_in() | a_null_test() | a_search() | a_flag()
-FILTER = st.recursive(SIMPLE, combined, max_leaves=6) | st.tuples(SIMPLE, SIMPLE, SIMPLE).map(unparenthesized)
+FILTER = (st.recursive(SIMPLE, combined, max_leaves=6)
+          | st.tuples(SIMPLE, SIMPLE, SIMPLE).map(unparenthesized))
 RECORDS = st.lists(a_record(), min_size=1, max_size=12)
 _batches = itertools.count(1)
 
@@ -255,7 +272,8 @@ _batches = itertools.count(1)
 def load(public, records):
     """Stores records under a batch of their own; gives the batch and the stored keys, in order."""
     batch = next(_batches)
-    keys = [public.create("/things", {**as_json(record), "batch": batch})["id"] for record in records]
+    keys = [public.create("/things", {**as_json(record), "batch": batch})["id"]
+            for record in records]
     return batch, keys
 
 
@@ -269,7 +287,9 @@ def clear(public, keys):
 def test_any_filter(public, records, filters):
     batch, keys = load(public, records)
     for text, matches in filters:
-        response = public.get("/things", params={"batch": batch, "filter": text, "fields": "id", "count": "true"})
+        response = public.get("/things",
+                              params={"batch": batch, "filter": text, "fields": "id",
+                                      "count": "true"})
         assert response.status_code == 200, f"{text}\n{response.text}"
         expected = [key for key, record in zip(keys, records) if matches(record)]
         assert [record["id"] for record in response.json()] == expected, text
@@ -295,7 +315,8 @@ def test_any_order(public, records, sorts, limit):
                 return (-1 if less else 1) * (-1 if descending else 1)
             return (a > b) - (a < b) if not sort[-1][1] else (b > a) - (b < a)
         expected = sorted(keys, key=functools.cmp_to_key(compare))
-        parameters = {"batch": batch, "sort": ",".join(("-" if descending else "") + name for name, descending in sort),
+        words = [("-" if descending else "") + name for name, descending in sort]
+        parameters = {"batch": batch, "sort": ",".join(words),
                       "limit": limit, "fields": "id"}
         walked = [record["id"] for page in public.walk("/things", **parameters) for record in page]
         assert walked == expected, sort
@@ -321,9 +342,12 @@ def test_any_value_of_a_parameter(public, records, kind, data):
     clear(public, keys)
 
 
-@pytest.mark.parametrize("source", ["real = 9007199254740993", "whole > 9007199254740992.5", "whole < 1e19", "whole > -1e19", "whole = 1e2"])
+@pytest.mark.parametrize("source",
+                         ["real = 9007199254740993", "whole > 9007199254740992.5", "whole < 1e19",
+                          "whole > -1e19", "whole = 1e2"])
 def test_literals_at_the_limits(public, source):
-    records = [{("whole",): value, ("real",): float(value)} for value in (2**53, 2**53 + 1, 2**63 - 1, -2**63, 100)]
+    records = [{("whole",): value, ("real",): float(value)}
+               for value in (2**53, 2**53 + 1, 2**63 - 1, -2**63, 100)]
     batch, keys = load(public, records)
     expected = {
         "real = 9007199254740993": lambda record: record[("real",)] == float(9007199254740993),
@@ -332,5 +356,6 @@ def test_literals_at_the_limits(public, source):
         "whole = 1e2": lambda record: record[("whole",)] == 100,
     }[source]
     got = public.list("/things", batch=batch, filter=source, fields="id")
-    assert [record["id"] for record in got] == [key for key, record in zip(keys, records) if expected(record)]
+    assert [record["id"] for record in got] == [
+        key for key, record in zip(keys, records) if expected(record)]
     clear(public, keys)

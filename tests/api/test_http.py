@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+import urllib.parse
 
 import pytest
 
@@ -131,7 +132,7 @@ def test_pipelined_writes_and_reads_come_in_order(server):
 
 
 def test_a_pipeline_that_nobody_reads_is_held_back(server):
-    """The server must stop reading long before it has all of this in memory, and still answer all."""
+    """It must stop reading long before it has all of this in memory, and still answer all."""
     request = f"GET {MESSAGE} HTTP/1.1\r\nHost: test\r\nX-Filler: {'x' * 1000}\r\n\r\n".encode()
     count = 20_000
     with server.wire() as wire:
@@ -142,7 +143,8 @@ def test_a_pipeline_that_nobody_reads_is_held_back(server):
         while sent < total and stalled < 50:
             offset = sent % len(request)
             try:
-                sent += wire.socket.send(data[offset: offset + min(len(data) - offset, total - sent)])
+                sent += wire.socket.send(data[offset: offset
+                                              + min(len(data) - offset, total - sent)])
                 stalled = 0
             except BlockingIOError:
                 stalled += 1
@@ -184,7 +186,8 @@ def test_a_refused_body_is_not_the_next_request(server):
 # Bodies
 
 def post_chunks(wire, chunks, *lines):
-    wire.send_lines("POST /messages HTTP/1.1", "Host: test", JSON, "Transfer-Encoding: chunked", *lines)
+    wire.send_lines("POST /messages HTTP/1.1", "Host: test", JSON, "Transfer-Encoding: chunked",
+                    *lines)
     wire.send(chunks)
 
 
@@ -292,7 +295,8 @@ def test_the_largest_body(server):
     text = "x" * 1024
     body = json.dumps({"message": text}).encode()
     body += b" " * (6 * 1024 * 1024 - len(body))
-    response = server.public.post("/messages", data=body, headers={"Content-Type": "application/json"})
+    response = server.public.post("/messages", data=body,
+                                  headers={"Content-Type": "application/json"})
     assert response.status_code in (200, 201)
     problem(server.public.post("/messages", data=body + b" ",
                                headers={"Content-Type": "application/json"}), 413, "body-too-large")
@@ -347,16 +351,18 @@ def test_head(server):
 
 
 @pytest.mark.parametrize("target, allowed", [
-    ("/messages", "POST OPTIONS"), (MESSAGE, "GET HEAD OPTIONS"), (MESSAGE[:-1] + "0", "GET HEAD OPTIONS"),
-    ("/coupons", "GET HEAD POST OPTIONS"), ("/coupons/1", "GET HEAD PUT PATCH DELETE OPTIONS"),
-    ("/packages", "GET HEAD POST OPTIONS"), ("/packages/1", "GET HEAD PUT PATCH DELETE OPTIONS"),
-    ("/healthz", "GET HEAD OPTIONS"), ("/readyz", "GET HEAD OPTIONS"),
+    ("/messages", "POST OPTIONS"), (MESSAGE, "GET HEAD OPTIONS"),
+    (MESSAGE[:-1] + "0", "GET HEAD OPTIONS"), ("/coupons", "GET HEAD POST OPTIONS"),
+    ("/coupons/1", "GET HEAD PUT PATCH DELETE OPTIONS"), ("/packages", "GET HEAD POST OPTIONS"),
+    ("/packages/1", "GET HEAD PUT PATCH DELETE OPTIONS"), ("/healthz", "GET HEAD OPTIONS"),
+    ("/readyz", "GET HEAD OPTIONS"),
 ])
 def test_options(server, public, target, allowed):
     response = public.options(target)
     assert response.status_code in (200, 204)
     assert set(response.headers["Allow"].replace(" ", "").split(",")) == set(allowed.split())
-    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} - set(allowed.split()):
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE",
+                   "PROPFIND"} - set(allowed.split()):
         refused = public.request(method, target)
         assert refused.status_code == 405, method
         assert refused.headers["Allow"] == response.headers["Allow"]
@@ -381,18 +387,21 @@ def test_methods_that_nobody_knows(server, line):
 # Targets
 
 @pytest.mark.parametrize("target", [
-    "/nowhere", "/", "/messages/a/b", MESSAGE + "/x", "/coupons/1/redemptions", "/Messages", "/messages.json",
-    "//messages", "/coupons//1", "/messages/../messages/" + FOO, "/./messages", "/messages/" + FOO + "//",
-    "/coupons/1//", "/%2Fmessages", "/coupons%2F1", "/keys", "/message", "/messagess", "/x" * 2000])
+    "/nowhere", "/", "/messages/a/b", MESSAGE + "/x", "/coupons/1/redemptions", "/Messages",
+    "/messages.json", "//messages", "/coupons//1", "/messages/../messages/" + FOO, "/./messages",
+    "/messages/" + FOO + "//", "/coupons/1//", "/%2Fmessages", "/coupons%2F1", "/keys", "/message",
+    "/messagess", "/x" * 2000])
 def test_unknown_paths(server, target):
     with server.wire() as wire:
         wire.get(target)
         expect_problem(wire.receive(), 404)
 
 
-@pytest.mark.parametrize("target", ["/coupons", "/coupons/", "/coupons?limit=1", "/coupons/?limit=1",
-                                    MESSAGE, MESSAGE + "/", MESSAGE + "/?fields=digest", "/healthz/",
-                                    f"http://test{MESSAGE}", f"http://other:80{MESSAGE}",
+@pytest.mark.parametrize("target",
+                         ["/coupons", "/coupons/", "/coupons?limit=1", "/coupons/?limit=1",
+                                    MESSAGE, MESSAGE + "/", MESSAGE + "/?fields=digest",
+                                    "/healthz/", f"http://test{MESSAGE}",
+                                    f"http://other:80{MESSAGE}",
                                     f"HTTP://test{MESSAGE}?fields=message", "/coupons?"])
 def test_known_paths(server, target):
     with server.wire() as wire:
@@ -417,9 +426,10 @@ def test_a_query_is_decoded_once(server, admin):
     record = admin.create("/coupons", {"title": title})
     with server.wire() as wire:
         encoded = "".join(f"%{byte:02X}" for byte in title.encode())
+        sparing = urllib.parse.quote_plus(title, safe="=;?/")
         for target in (f"/coupons?title={encoded}", f"/coupons?%74itle={encoded}",
-                       f"/coupons?title={encoded.replace('%20', '+')}", f"/coupons?&title={encoded}&",
-                       f"/coupons?title={title.replace('%', '%25').replace('+', '%2B').replace(' ', '+').replace('&', '%26').replace('ä🎉', '%C3%A4%F0%9F%8E%89').replace('#', '%23')}"):
+                       f"/coupons?title={encoded.replace('%20', '+')}",
+                       f"/coupons?&title={encoded}&", f"/coupons?title={sparing}"):
             wire.get(target)
             answer = wire.receive()
             assert answer.status == 200, (target, answer)
@@ -428,10 +438,11 @@ def test_a_query_is_decoded_once(server, admin):
 
 
 @pytest.mark.parametrize("target", [
-    "/coupons/%00", "/%00", "/messages/a%00", "/coupons?title=%00", "/coupons?%00=1", "/coupons?title=a%00b",
-    "/%", "/coupons/%1", "/coupons/%zz", "/coupons?title=%", "/coupons?title=%4", "/coupons?title=%gg",
-    "/%ff", "/coupons?title=%ff", "/coupons?title=%C3", "/coupons?title=%ED%A0%80", "/coupons?title=%C0%80",
-    "/%C0%AFetc", "/coupons?title=%F4%90%80%80"])
+    "/coupons/%00", "/%00", "/messages/a%00", "/coupons?title=%00", "/coupons?%00=1",
+    "/coupons?title=a%00b", "/%", "/coupons/%1", "/coupons/%zz", "/coupons?title=%",
+    "/coupons?title=%4", "/coupons?title=%gg", "/%ff", "/coupons?title=%ff", "/coupons?title=%C3",
+    "/coupons?title=%ED%A0%80", "/coupons?title=%C0%80", "/%C0%AFetc",
+    "/coupons?title=%F4%90%80%80"])
 def test_targets_that_are_no_text(server, target):
     with server.wire() as wire:
         wire.get(target)
@@ -503,9 +514,9 @@ def test_a_chunk_extension_that_is_too_long(server):
 # Representations
 
 @pytest.mark.parametrize("accept", [
-    "application/json", "*/*", "application/*", "text/html, application/json;q=0.1", "APPLICATION/JSON",
-    "text/html;q=0.9, */*;q=0.1", "application/json;charset=utf-8", " application/json ", "",
-    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"])
+    "application/json", "*/*", "application/*", "text/html, application/json;q=0.1",
+    "APPLICATION/JSON", "text/html;q=0.9, */*;q=0.1", "application/json;charset=utf-8",
+    " application/json ", "", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"])
 def test_acceptable(server, accept):
     with server.wire() as wire:
         wire.get(MESSAGE, f"Accept: {accept}")
@@ -514,8 +525,10 @@ def test_acceptable(server, accept):
         assert answer.field("Content-Type") == "application/json"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "application/json;q=0", "image/*",
-                                    "application/json;q=0, text/html", "application/json;q=0.0, */*;q=0"])
+@pytest.mark.parametrize("accept",
+                         ["text/html", "application/xml", "application/json;q=0", "image/*",
+                                    "application/json;q=0, text/html",
+                                    "application/json;q=0.0, */*;q=0"])
 def test_not_acceptable(server, accept):
     for target in (MESSAGE, "/coupons"):
         with server.wire() as wire:
@@ -530,8 +543,9 @@ def test_errors_come_as_problems_whatever_is_accepted(server):
 
 
 @pytest.mark.parametrize("content_type", [
-    "text/plain", "application/x-www-form-urlencoded", "application/xml", "application/jsonx", "json", "*/*",
-    "application/merge-patch+json", "multipart/form-data; boundary=x", "text/json", "application/json-seq"])
+    "text/plain", "application/x-www-form-urlencoded", "application/xml", "application/jsonx",
+    "json", "*/*", "application/merge-patch+json", "multipart/form-data; boundary=x", "text/json",
+    "application/json-seq"])
 def test_bodies_that_are_no_json(server, content_type):
     with server.wire() as wire:
         body = b'{"message":"foo"}'
@@ -540,8 +554,10 @@ def test_bodies_that_are_no_json(server, content_type):
         expect_problem(wire.receive(), 415)
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON", "application/json;charset=utf-8",
-                                          "application/json ; charset=\"UTF-8\"", "application/json; x=y"])
+@pytest.mark.parametrize("content_type",
+                         ["application/json", "Application/JSON", "application/json;charset=utf-8",
+                                          "application/json ; charset=\"UTF-8\"",
+                                          "application/json; x=y"])
 def test_bodies_that_are_json(server, content_type):
     with server.wire() as wire:
         body = b'{"message":"foo"}'
@@ -578,7 +594,8 @@ def test_no_body_where_one_is_needed(server):
 
 # Request ids
 
-@pytest.mark.parametrize("identity", ["abc", "A-b_c.1", "0" * 64, "7b5ed0cf-9d2d-4d0b-b5a6-8e7dd5f3d0d3"])
+@pytest.mark.parametrize("identity",
+                         ["abc", "A-b_c.1", "0" * 64, "7b5ed0cf-9d2d-4d0b-b5a6-8e7dd5f3d0d3"])
 def test_a_request_id_is_kept(server, identity):
     with server.wire() as wire:
         for target in (MESSAGE, "/nowhere"):
@@ -630,17 +647,22 @@ STRICT = {
     "a length with a fraction": POST + f"Content-Length: 17.0\r\n\r\n{BODY}",
     "an empty length": POST + f"Content-Length:\r\n\r\n{BODY}",
     "a length that is a word": POST + f"Content-Length: seventeen\r\n\r\n{BODY}",
-    "a length and a coding": POST + f"Content-Length: 28\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}",
-    "a coding and a length": POST + f"Transfer-Encoding: chunked\r\nContent-Length: 28\r\n\r\n{CHUNKS}",
-    "a coding in HTTP/1.0": POST.replace("1.1", "1.0") + f"Transfer-Encoding: chunked\r\n\r\n{CHUNKS}",
+    "a length and a coding": POST
+    + f"Content-Length: 28\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}",
+    "a coding and a length": POST
+    + f"Transfer-Encoding: chunked\r\nContent-Length: 28\r\n\r\n{CHUNKS}",
+    "a coding in HTTP/1.0": POST.replace("1.1", "1.0")
+    + f"Transfer-Encoding: chunked\r\n\r\n{CHUNKS}",
     "an unknown coding": POST + f"Transfer-Encoding: frob\r\n\r\n{CHUNKS}",
     "gzip alone": POST + f"Transfer-Encoding: gzip\r\n\r\n{CHUNKS}",
     "identity": POST + f"Transfer-Encoding: identity\r\n\r\n{CHUNKS}",
     "gzip below chunked": POST + f"Transfer-Encoding: gzip, chunked\r\n\r\n{CHUNKS}",
     "chunked below gzip": POST + f"Transfer-Encoding: chunked, gzip\r\n\r\n{CHUNKS}",
     "chunked twice": POST + f"Transfer-Encoding: chunked, chunked\r\n\r\n{CHUNKS}",
-    "chunked in two fields": POST + f"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}",
-    "chunked then identity": POST + f"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n{CHUNKS}",
+    "chunked in two fields": POST
+    + f"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}",
+    "chunked then identity": POST
+    + f"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n{CHUNKS}",
     "a hidden chunked": POST + f"Transfer-Encoding: xchunked\r\n\r\n{CHUNKS}",
     "a quoted chunked": POST + f'Transfer-Encoding: "chunked"\r\n\r\n{CHUNKS}',
     "chunked with a vertical tab": POST + f"Transfer-Encoding: \x0bchunked\r\n\r\n{CHUNKS}",
@@ -720,27 +742,36 @@ STRICT = {
     "a chunk size with a sign": POST + f"Transfer-Encoding: chunked\r\n\r\n+{CHUNKS}",
     "a chunk size with a prefix": POST + f"Transfer-Encoding: chunked\r\n\r\n0x{CHUNKS}",
     "a space before a chunk size": POST + f"Transfer-Encoding: chunked\r\n\r\n {CHUNKS}",
-    "a space behind a chunk size": POST + f"Transfer-Encoding: chunked\r\n\r\n11 \r\n{BODY}\r\n0\r\n\r\n",
+    "a space behind a chunk size": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11 \r\n{BODY}\r\n0\r\n\r\n",
     "no chunk size": POST + "Transfer-Encoding: chunked\r\n\r\n\r\n",
     "only an extension": POST + "Transfer-Encoding: chunked\r\n\r\n;x\r\n",
     "a chunk size beyond 64 bits": POST + "Transfer-Encoding: chunked\r\n\r\n10000000000000011\r\n",
-    "a line feed behind a chunk size": POST + f"Transfer-Encoding: chunked\r\n\r\n11\n{BODY}\r\n0\r\n\r\n",
-    "a line feed behind a chunk": POST + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\n0\r\n\r\n",
-    "a line feed in an extension": POST + f"Transfer-Encoding: chunked\r\n\r\n11;x\n{BODY}\r\n0\r\n\r\n",
-    "a chunk that is longer than it says": POST + f"Transfer-Encoding: chunked\r\n\r\n10\r\n{BODY}\r\n0\r\n\r\n",
-    "a line feed behind the last chunk": POST + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\n\r\n",
-    "a trailer without a colon": POST + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\r\nnonsense\r\n\r\n",
-    "a line feed in the trailers": POST + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\r\nX: y\n\r\n",
-    "a null in a chunk size": POST + f"Transfer-Encoding: chunked\r\n\r\n1\x001\r\n{BODY}\r\n0\r\n\r\n",
+    "a line feed behind a chunk size": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11\n{BODY}\r\n0\r\n\r\n",
+    "a line feed behind a chunk": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\n0\r\n\r\n",
+    "a line feed in an extension": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11;x\n{BODY}\r\n0\r\n\r\n",
+    "a chunk that is longer than it says": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n10\r\n{BODY}\r\n0\r\n\r\n",
+    "a line feed behind the last chunk": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\n\r\n",
+    "a trailer without a colon": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\r\nnonsense\r\n\r\n",
+    "a line feed in the trailers": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n11\r\n{BODY}\r\n0\r\nX: y\n\r\n",
+    "a null in a chunk size": POST
+    + f"Transfer-Encoding: chunked\r\n\r\n1\x001\r\n{BODY}\r\n0\r\n\r\n",
 }
 # Where RFC 9112 (section 6.1, 2.3) asks for, or allows, more than 400.
 OTHERS = {
     "an unknown coding": {400, 501}, "gzip alone": {400, 501}, "identity": {400, 501},
-    "gzip below chunked": {400, 501}, "a hidden chunked": {400, 501}, "a quoted chunked": {400, 501},
-    "chunked with a vertical tab": {400, 501}, "chunked with a parameter": {400, 501},
-    "chunked then identity": {400, 501},
-    "HTTP/0.9": {400, 505}, "a version that is too long": {400, 505}, "another protocol": {400, 505},
-    "the preface of HTTP/2": {400, 405, 501, 505},
+    "gzip below chunked": {400, 501}, "a hidden chunked": {400, 501},
+    "a quoted chunked": {400, 501}, "chunked with a vertical tab": {400, 501},
+    "chunked with a parameter": {400, 501}, "chunked then identity": {400, 501},
+    "HTTP/0.9": {400, 505}, "a version that is too long": {400, 505},
+    "another protocol": {400, 505}, "the preface of HTTP/2": {400, 405, 501, 505},
     "a version without a fraction": {400, 505},
     "a chunk size beyond 64 bits": {400, 413},
 }
@@ -789,7 +820,8 @@ def test_strict_alone_and_bytewise(server, name):
     ("GET {m} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
     ("GET {m} HTTP/1.1\r\nHost: xn--mnchen-3ya.example\r\nX: ä\r\n\r\n", 200),
     ("GET {m} HTTP/1.1\r\nHost: test\r\nX:\r\nX: a\r\nX!#$%&'*+-.^_`|~0: z\r\n\r\n", 200),
-    ("GET {m} HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n", 200),
+    ("GET {m} HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\n"
+     "Connection: Upgrade, HTTP2-Settings\r\n\r\n", 200),
     ("GET {m} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", 200),
     ("GET {m} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n", 200),
     ("GET {m} HTTP/1.0\r\nHost: test\r\n\r\n", 200),
@@ -808,9 +840,11 @@ def test_slow_senders_are_cut_off():
         stages = {
             "in the request line": ("GET /mess", "a"),
             "in the fields": ("GET / HTTP/1.1\r\nHost: test\r\nX: ", "a"),
-            "in the body": ("POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+            "in the body": (
+                "POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
                             "Content-Length: 100000\r\n\r\n", " "),
-            "in the chunks": ("POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+            "in the chunks": (
+                "POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
                               "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n"),
         }
         for stage, (start, drop) in stages.items():

@@ -8,7 +8,12 @@ from harness import pointers, problem, relative
 
 DEFINITIONS = {
     "numbers": "access: {read: public, write: public}\nproperties:\n  a: {type: string}\n",
-    "uuids": "access: {read: public, write: public}\nkey: {uid: uuid}\nproperties:\n  a: {type: string}\n",
+    "uuids": """
+access: {read: public, write: public}
+key: {uid: uuid}
+properties:
+  a: {type: string}
+""",
     "words": """
 access: {read: public, write: public}
 key: code
@@ -27,8 +32,10 @@ properties:
 }
 
 
-@pytest.mark.parametrize("key", ["abc", "-1", "0", "1.5", "1e3", "%201", "1%20", "+1", "0x1", "9223372036854775808",
-                                 "99999999999999999999999999", "%D9%A1", "null", "01", "-0", "%E2%88%921", "1,2", "1;2", "*"])
+@pytest.mark.parametrize("key", ["abc", "-1", "0", "1.5", "1e3", "%201", "1%20", "+1", "0x1",
+                                 "9223372036854775808",
+                                 "99999999999999999999999999", "%D9%A1", "null", "01", "-0",
+                                 "%E2%88%921", "1,2", "1;2", "*"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
 def test_what_cannot_be_a_number(public, key, method):
     response = public.request(method, f"/numbers/{key}", json={})
@@ -40,7 +47,8 @@ def test_what_cannot_be_a_number(public, key, method):
 @pytest.mark.parametrize("key", ["1", "9223372036854775807", "42"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_numbers_that_are_not_there(public, key, method):
-    problem(public.request(method, f"/numbers/{int(key) + 1000 if len(key) < 5 else key}", json={}), 404, "not-found")
+    problem(public.request(method, f"/numbers/{int(key) + 1000 if len(key) < 5 else key}", json={}),
+            404, "not-found")
 
 
 def test_numbers_count_up(public):
@@ -49,9 +57,12 @@ def test_numbers_count_up(public):
     assert made[0] > 0
 
 
-@pytest.mark.parametrize("key", ["abc", "1", "017F22E2-79B0-7CC3-98C4-DC0C0C07398", "017F22E2-79B0-7CC3-98C4-DC0C0C07398F0",
-                                 "017F22E279B07CC398C4DC0C0C07398F", "%7B017F22E2-79B0-7CC3-98C4-DC0C0C07398F%7D",
-                                 "urn:uuid:017F22E2-79B0-7CC3-98C4-DC0C0C07398F", "g17F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+@pytest.mark.parametrize("key", ["abc", "1", "017F22E2-79B0-7CC3-98C4-DC0C0C07398",
+                                 "017F22E2-79B0-7CC3-98C4-DC0C0C07398F0",
+                                 "017F22E279B07CC398C4DC0C0C07398F",
+                                 "%7B017F22E2-79B0-7CC3-98C4-DC0C0C07398F%7D",
+                                 "urn:uuid:017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+                                 "g17F22E2-79B0-7CC3-98C4-DC0C0C07398F",
                                  "017F22E2-79B0-7CC3-98C4_DC0C0C07398F"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_what_cannot_be_a_uuid(public, key, method):
@@ -69,7 +80,8 @@ def test_uuids(public):
     problem(public.get("/uuids/00000000-0000-0000-0000-000000000000"), 404, "not-found")
     made = [public.create("/uuids", {})["uid"] for _ in range(20)]
     assert len(set(made)) == 20
-    assert [uuid.UUID(each).int >> 80 for each in made] == sorted(uuid.UUID(each).int >> 80 for each in made)
+    assert [uuid.UUID(each).int >> 80 for each in made] == sorted(uuid.UUID(each).int >> 80
+        for each in made)
 
 
 def test_words_are_chosen_by_clients(public):
@@ -111,7 +123,8 @@ def test_words_that_are_too_long(public):
     assert public.put("/words/" + "%C3%A4" * 21, {"a": "1"}).status_code == 400
 
 
-@pytest.mark.parametrize("code", ["-", "~", "%2525", "a+b", "a=b&c", "0", "null", "'", "\"", "\\", "\u0001", "\x7f"])
+@pytest.mark.parametrize("code", ["-", "~", "%2525", "a+b", "a=b&c", "0", "null", "'", "\"", "\\",
+                                  "\u0001", "\x7f"])
 def test_odd_words(public, code):
     made = public.create("/words", {"code": code})
     path = "/words/" + "".join(f"%{byte:02X}" for byte in code.encode())

@@ -38,7 +38,9 @@ def test_what_was_answered_is_seen_by_everybody(server):
 def test_a_long_query_keeps_nobody_waiting(server):
     """One worker: a search through everything, and beside it reads and writes."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda i: server.admin.create("/coupons", {"title": str(i), "description": "ab" * 5000}), range(1000)))
+        list(pool.map(lambda i: server.admin.create("/coupons",
+                                                    {"title": str(i), "description": "ab" * 5000}),
+                                                    range(1000)))
     server.restart(workers=1, query_timeout="60s")
     terms = 4
     done = threading.Event()
@@ -47,8 +49,10 @@ def test_a_long_query_keeps_nobody_waiting(server):
     def search():
         client = server.client()
         while not done.is_set():
-            expression = " or ".join(f"contains(description, '{'ab' * 40}{i}')" for i in range(terms))
-            answers.append(client.get("/coupons", params={"filter": expression, "count": "true"}).status_code)
+            expression = " or ".join(f"contains(description, '{'ab' * 40}{i}')"
+                                     for i in range(terms))
+            answers.append(client.get("/coupons",
+                                      params={"filter": expression, "count": "true"}).status_code)
         client.close()
 
     searcher = threading.Thread(target=search)
@@ -141,7 +145,9 @@ def test_a_large_page(server):
     """A thousand records with much text in them: some 10 MB in one answer, and whole."""
     text = "ä" * 5000
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda i: server.admin.create("/coupons", {"title": str(i), "description": text}), range(1000)))
+        list(pool.map(lambda i: server.admin.create("/coupons",
+                                                    {"title": str(i), "description": text}),
+                                                    range(1000)))
     records = server.public.list("/coupons", limit=1000)
     assert [record["description"] == text for record in records] == [True] * 1000
     assert server.public.head("/coupons?limit=1000").status_code == 200
@@ -150,14 +156,16 @@ def test_a_large_page(server):
 def test_who_leaves_in_the_middle_of_a_query(server):
     """The query is given up: the ones behind it have their turn before their time is up."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda i: server.admin.create("/coupons", {"title": str(i), "description": "ab" * 5000}), range(300)))
+        list(pool.map(lambda i: server.admin.create("/coupons",
+                                                    {"title": str(i), "description": "ab" * 5000}),
+                                                    range(300)))
     server.restart(query_timeout="20s")
     expression = " or ".join(f"contains(description, '{'ab' * 40}{i}')" for i in range(4))
     query = {"filter": expression, "count": "true"}
     target = requests.Request("GET", server.url("/coupons"), params=query).prepare().path_url
     for _ in range(100):
         with server.wire() as wire:
-            # A client that only closes its side may still wait for the answer; a reset says it is gone.
+            # Who only closes its side may still wait for the answer; a reset says that it is gone.
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             wire.get(target)
             wire.get("/healthz")

@@ -58,8 +58,8 @@ def test_hexadecimal_of_either_case(public):
 @pytest.mark.parametrize("key", [
     digest("never stored"), digest("never stored").upper(), "0" * 64, "f" * 64,
     FOO[:-1], FOO + "0", FOO[:-1] + "g", "a", "0", "-1", "foo", "null", "digest", "limit",
-    "%20", "%2E%2E%2Fetc%2Fpasswd", "%2F", "a%2Fb", "'%20or%20'1'='1", "%22", "%F0%9F%8E%89", "x" * 5000,
-    "%F0%9F%8E%89" * 16, "0x" + FOO[:62], "+" + FOO[1:], "%C3%A4" * 32,
+    "%20", "%2E%2E%2Fetc%2Fpasswd", "%2F", "a%2Fb", "'%20or%20'1'='1", "%22", "%F0%9F%8E%89",
+    "x" * 5000, "%F0%9F%8E%89" * 16, "0x" + FOO[:62], "+" + FOO[1:], "%C3%A4" * 32,
 ])
 def test_a_string_that_is_no_stored_digest_is_not_found(public, key):
     public.post("/messages", {"message": "foo"})
@@ -76,7 +76,8 @@ def test_any_string_is_not_found(public, key):
     problem(public.get(f"/messages/{encoded}"), 404, "not-found")
 
 
-@pytest.mark.parametrize("key", ["%00", "a%00b", "%FF", "%C3", "%ED%A0%80", "%C0%80", "%", "%2", "%zz"])
+@pytest.mark.parametrize("key", ["%00", "a%00b", "%FF", "%C3", "%ED%A0%80", "%C0%80", "%", "%2",
+                                 "%zz"])
 def test_what_is_no_text_is_refused(public, key):
     with public.server.wire() as wire:  # requests would repair these
         wire.get(f"/messages/{key}")
@@ -249,6 +250,7 @@ def test_many_at_once_store_one(server):
 
 def test_json_that_is_not_compact(public):
     body = b' \r\n\t{ "message" : "spaced" } \n'
-    response = public.post("/messages", data=body, headers={"Content-Type": "application/json; charset=utf-8"})
+    response = public.post("/messages", data=body,
+                           headers={"Content-Type": "application/json; charset=utf-8"})
     assert response.json() == {"digest": digest("spaced"), "message": "spaced"}
     assert json.loads(response.text) == response.json()

@@ -56,7 +56,8 @@ def tables(server):
 
 def indexes(server, table="things"):
     with tables(server) as connection:
-        names = [(row[1], bool(row[2])) for row in connection.execute(f"PRAGMA index_list({table})")]
+        names = [(row[1], bool(row[2]))
+                 for row in connection.execute(f"PRAGMA index_list({table})")]
         return sorted((unique, [row[2] for row in connection.execute(f"PRAGMA index_info({name})")])
                       for name, unique in names)
 
@@ -147,12 +148,14 @@ def test_a_rename(server):
     # `was` may stay, and it may go.
     server.restart()
     redefine(server, things("label: {type: string, maxLength: 50}", B))
-    assert [each["label"] for each in server.public.list("/things")] == [each["a"] for each in server.made]
+    assert [each["label"] for each in server.public.list("/things")] == [each["a"]
+        for each in server.made]
 
 
 def test_a_rename_of_what_is_indexed(server):
     redefine(server, things(A, B, rest="unique: [[a]]\nindexes: [[b, a]]\n"))
-    redefine(server, things("label: {type: string, maxLength: 50, was: a}", B, rest="unique: [[label]]\nindexes: [[b, label]]\n"))
+    redefine(server, things("label: {type: string, maxLength: 50, was: a}", B,
+                            rest="unique: [[label]]\nindexes: [[b, label]]\n"))
     problem(server.public.post("/things", {"label": "x1"}), 409, "conflict")
     assert server.public.list("/things", sort="b", limit=1)[0]["label"] == "x0"
     server.restart(migrate="never")
@@ -176,7 +179,8 @@ def test_a_dropped_property_when_it_is_allowed(server):
         assert connection.execute("SELECT sum(b) FROM things").fetchone() == (10,)
     migrate(server, "--allow-loss", check=0)
     server.start()
-    assert server.public.list("/things") == [{"id": each["id"], "a": each["a"]} for each in server.made]
+    assert server.public.list("/things") == [{"id": each["id"], "a": each["a"]}
+                                             for each in server.made]
     with tables(server) as connection, pytest.raises(sqlite3.OperationalError):
         connection.execute("SELECT b FROM things")
 
@@ -187,12 +191,14 @@ def test_a_dropped_property_with_an_index(server):
     server.define("things", things(A))
     migrate(server, "--allow-loss", check=0)
     server.start()
-    assert server.public.list("/things") == [{"id": each["id"], "a": each["a"]} for each in server.made]
+    assert server.public.list("/things") == [{"id": each["id"], "a": each["a"]}
+                                             for each in server.made]
 
 
 @pytest.mark.parametrize("changed", [
-    "b: {type: string}", "b: {type: number}", "b: {type: boolean}", "b: {type: string, format: decimal, scale: 2}",
-    "b: {type: [integer, string]}", "b: {type: object}"])
+    "b: {type: string}", "b: {type: number}", "b: {type: boolean}",
+    "b: {type: string, format: decimal, scale: 2}", "b: {type: [integer, string]}",
+    "b: {type: object}"])
 def test_another_type_is_refused(server, changed):
     said = refuses(server, things(A, changed))
     assert "b" in said
@@ -256,9 +262,12 @@ def test_never_with_no_database_at_all():
 
 def test_columns_are_the_databases_own(server):
     """So that SQL and other tools can read them."""
-    redefine(server, things(A, B, "n: {type: number}", "t: {type: boolean}", "d: {type: string, format: decimal, scale: 2}",
+    redefine(server, things(A, B, "n: {type: number}", "t: {type: boolean}",
+                            "d: {type: string, format: decimal, scale: 2}",
                             "w: {type: string, format: date-time}", "o: {type: object}"))
-    server.public.create("/things", {"a": "ä", "b": 7, "n": 1.5, "t": True, "d": "1.50", "w": "2016-08-05T10:40:51.62+02:00",
+    server.public.create("/things",
+                         {"a": "ä", "b": 7, "n": 1.5, "t": True, "d": "1.50",
+                          "w": "2016-08-05T10:40:51.62+02:00",
                                      "o": {"z": 1, "a": 2}})
     with tables(server) as connection:
         row = connection.execute("SELECT a, b, n, t, d, w, o FROM things WHERE b = 7").fetchone()
@@ -286,7 +295,8 @@ def test_a_table_that_is_somebody_elses(server):
 
 def test_names_that_sql_reserves():
     """Property and resource names that are SQL's words work like others."""
-    words = ["select", "from", "order", "group", "index", "table", "primary", "check", "values", "user", "default", "end"]
+    words = ["select", "from", "order", "group", "index", "table", "primary", "check", "values",
+             "user", "default", "end"]
     definition = things(*[f"{word}: {{type: string, maxLength: 9}}" for word in words],
                         rest="unique: [[order, group]]\nindexes: [[select], [user]]\n")
     server = Server({"table": definition})
@@ -306,7 +316,8 @@ def test_a_database_that_is_none(server):
     server.settings["database"] = f"sqlite:{path}"
     server.refuses_to_start()
     assert path.read_bytes() == b"precious" * 1000
-    result = program("serve", folder=server.folder, settings={**server.settings, "database": "oracle:x"})
+    result = program("serve", folder=server.folder,
+                     settings={**server.settings, "database": "oracle:x"})
     assert result.returncode != 0
     server.settings["database"] = f"sqlite:{server.store.path(server.folder)}"
     server.start()

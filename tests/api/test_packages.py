@@ -50,10 +50,11 @@ def test_a_package_from_birth_to_death(admin):
 
 
 REQUESTS = [("GET", "/packages", None), ("POST", "/packages", package("intruder")),
-            ("GET", "/packages/1", None), ("HEAD", "/packages/1", None), ("HEAD", "/packages", None),
-            ("PUT", "/packages/1", package("intruder")), ("PATCH", "/packages/1", {"name": "intruder"}),
-            ("DELETE", "/packages/1", None), ("GET", "/packages?nonsense=1", None),
-            ("POST", "/packages", "nonsense"), ("GET", "/packages/nonsense", None)]
+            ("GET", "/packages/1", None), ("HEAD", "/packages/1", None),
+            ("HEAD", "/packages", None), ("PUT", "/packages/1", package("intruder")),
+            ("PATCH", "/packages/1", {"name": "intruder"}), ("DELETE", "/packages/1", None),
+            ("GET", "/packages?nonsense=1", None), ("POST", "/packages", "nonsense"),
+            ("GET", "/packages/nonsense", None)]
 
 
 @pytest.mark.parametrize("method, path, body", REQUESTS)
@@ -173,11 +174,11 @@ def test_nor_the_key(admin):
 
 @pytest.mark.parametrize("change, where", [
     ({"name": "a"}, ["/name"]), ({"name": "x" * 201}, ["/name"]), ({"name": None}, ["/name"]),
-    ({"version": ""}, ["/version"]), ({"version": "x" * 101}, ["/version"]), ({"version": 1}, ["/version"]),
-    ({"source": "no uri"}, ["/source"]), ({"source": "relative/path"}, ["/source"]),
-    ({"source": "http://[::1"}, ["/source"]), ({"source": "https://x/" + "y" * 2000}, ["/source"]),
-    ({"source": "1http://x"}, ["/source"]), ({"source": "http://x/%zz"}, ["/source"]),
-    ({"source": "http://x/ä"}, ["/source"]),
+    ({"version": ""}, ["/version"]), ({"version": "x" * 101}, ["/version"]),
+    ({"version": 1}, ["/version"]), ({"source": "no uri"}, ["/source"]),
+    ({"source": "relative/path"}, ["/source"]), ({"source": "http://[::1"}, ["/source"]),
+    ({"source": "https://x/" + "y" * 2000}, ["/source"]), ({"source": "1http://x"}, ["/source"]),
+    ({"source": "http://x/%zz"}, ["/source"]), ({"source": "http://x/ä"}, ["/source"]),
     ({"sha256": SHA256[:-1]}, ["/sha256"]), ({"sha256": SHA256.upper()}, ["/sha256"]),
     ({"sha256": SHA256 + "\n"}, ["/sha256"]), ({"sha256": ""}, ["/sha256"]),
     ({"name": "", "version": "", "source": "", "sha256": "", "more": 1},

@@ -204,7 +204,8 @@ def test_two_on_one_port(server):
 
 def test_two_on_one_database(server):
     """Two processes on one file: both serve, and what one writes the other shows."""
-    other = Server(settings={"database": server.settings["database"], "data": server.settings["data"]})
+    other = Server(settings={"database": server.settings["database"],
+                             "data": server.settings["data"]})
     with other:
         made = server.public.post("/messages", {"message": "from the one"}).json()
         assert other.public.get(f"/messages/{made['digest']}").json() == made

@@ -1,4 +1,4 @@
-"""A disk that fills: 507 while it is full, nothing lost, and no restart when there is space again."""
+"""A disk that fills: 507 while it is full, nothing lost, no restart when there is space again."""
 
 import contextlib
 import pathlib
@@ -19,7 +19,8 @@ from harness import Server, problem, wait_until
 def small_disk():
     """A file system of 8 MiB. Takes root."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="trestle-disk-"))
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", folder],
+                             capture_output=True)
     if mounted.returncode != 0:
         folder.rmdir()
         pytest.skip("a small file system cannot be mounted here (that takes root): "
@@ -56,7 +57,8 @@ def stored_message(server, message):
 
 
 def test_a_disk_that_fills(small_disk):
-    with Server(data=small_disk / "data", settings={"database": f"sqlite:{small_disk}/data/trestle.db"}) as server:
+    with Server(data=small_disk / "data",
+                settings={"database": f"sqlite:{small_disk}/data/trestle.db"}) as server:
         stored = {}
         for i in range(20):
             made = post(server, f"{i} " + "x" * 2000)
@@ -74,7 +76,8 @@ def test_a_disk_that_fills(small_disk):
             else:
                 pytest.fail("a full disk takes everything")
             for i in range(20):
-                value = problem(post(server, f"refused {round} {i} " + "y" * 3000), 507, "disk-full")
+                value = problem(post(server, f"refused {round} {i} " + "y" * 3000), 507,
+                                "disk-full")
                 assert value["detail"]
             # Reads go on, and so does the check that it can serve.
             check_stored(server, stored)
@@ -85,12 +88,13 @@ def test_a_disk_that_fills(small_disk):
             assert post(server, message).status_code in (200, 507)
 
             ballast.unlink()
-            made = wait_until(lambda: stored_message(server, f"space again {round}"), "it writes again")
+            made = wait_until(lambda: stored_message(server, f"space again {round}"),
+                              "it writes again")
             stored[made.json()["digest"]] = made.json()["message"]
             check_stored(server, stored)
             for i in range(20):
                 response = post(server, f"refused {round} {i} " + "y" * 3000)
-                assert response.status_code == 201, "a refused write was stored, or is refused still"
+                assert response.status_code == 201, "it was stored, or is refused still"
                 stored[response.json()["digest"]] = response.json()["message"]
         server.restart()
         check_stored(server, stored)
@@ -102,7 +106,8 @@ def test_a_disk_that_fills(small_disk):
 
 def test_a_disk_that_fills_under_many_writers(small_disk):
     """Groups that fail in the middle: each member has its own answer, and it is true."""
-    with Server(data=small_disk / "data", settings={"database": f"sqlite:{small_disk}/data/trestle.db"}) as server:
+    with Server(data=small_disk / "data",
+                settings={"database": f"sqlite:{small_disk}/data/trestle.db"}) as server:
         stored, refused, surprises = {}, set(), []
         stop = threading.Event()
 
@@ -132,7 +137,8 @@ def test_a_disk_that_fills_under_many_writers(small_disk):
         assert not surprises, surprises[0]
         check_stored(server, stored)
         server.kill()  # what was answered is durable though the disk is full
-        with contextlib.closing(sqlite3.connect(f"file:{small_disk}/data/trestle.db?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{small_disk}/data/trestle.db?mode=ro",
+                                                uri=True)) as connection:
             there = {row[0] for row in connection.execute("SELECT message FROM messages")}
         assert set(stored.values()) <= there
         assert not refused & there, "a write that was refused is there"
@@ -147,7 +153,8 @@ def test_a_full_disk_at_start(small_disk):
         ballast = fill(small_disk)
         server.spawn()
         try:
-            wait_until(lambda: server.process.poll() is not None or readable(server), "it starts or ends")
+            wait_until(lambda: server.process.poll() is not None or readable(server),
+                       "it starts or ends")
         finally:
             if server.process.poll() is None:
                 server.stop()

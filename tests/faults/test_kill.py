@@ -105,7 +105,8 @@ def check_file(path, messages, packages, doubtful):
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         stored = {bytes(digest).hex(): message
                   for digest, message in connection.execute("SELECT digest, message FROM messages")}
-        rows = {row[0]: row for row in connection.execute("SELECT id, name, version, source FROM packages")}
+        rows = {row[0]: row
+                for row in connection.execute("SELECT id, name, version, source FROM packages")}
     for digest, message in messages.items():
         assert stored.get(digest) == message, f"the message {digest} is missing"
     for digest, message in stored.items():
@@ -118,7 +119,8 @@ def check_file(path, messages, packages, doubtful):
         elif record is None:
             assert row is None, f"the package {key} is back"
         else:
-            assert row == (key, record["name"], record["version"], record["source"]), f"the package {key}"
+            assert row == (key, record["name"], record["version"],
+                           record["source"]), f"the package {key}"
     versions = collections.Counter(row[2] for row in rows.values())
     assert max(versions.values(), default=1) == 1
     return len(stored), len(rows)
@@ -145,8 +147,10 @@ def test_killed_under_load():
                   f"{counts[0]} messages and {counts[1]} packages are there")
         # It serves what is in the file.
         for digest in choice.sample(sorted(messages), min(200, len(messages))):
-            assert server.public.get(f"/messages/{digest}").json() == {"digest": digest, "message": messages[digest]}
-        assert server.admin.get("/packages?count=true&limit=1").headers["X-Total-Count"] == str(counts[1])
+            assert server.public.get(f"/messages/{digest}").json() == {"digest": digest,
+                "message": messages[digest]}
+        assert server.admin.get("/packages?count=true&limit=1").headers["X-Total-Count"] == str(
+            counts[1])
 
 
 @pytest.mark.parametrize("round", range(10))
