@@ -27,6 +27,13 @@ struct statement {
     const struct column *columns; // of the rows that it gives
     size_t column_count;
     bool once; // not worth keeping prepared: DDL, PRAGMA
+
+    // It may share a transaction with other jobs: it changes one record, and the only others that
+    // have to wait for it are those that give the same values to `group_keys`, the parameters by
+    // which jobs of a group are put in order.
+    bool groups;
+    const size_t *group_keys;
+    size_t group_key_count;
 };
 
 enum { EXPECT_ANY = -1 };
@@ -71,7 +78,8 @@ struct outcome {
 };
 
 // A list of calls: all or nothing. The submitter owns it and keeps it alive, untouched, until
-// on_done.
+// on_done. Jobs that are under way at the same time may be run in any order, and side by side; who
+// needs one after the other submits it when the other is done.
 struct job {
     // Set by the submitter.
     enum job_kind kind;
@@ -101,6 +109,10 @@ struct job {
     uint64_t ends;  // the deadline that applies
     bool cancelled; // any thread, atomically
     bool started;   // on_row may have been called
+    bool alone;     // it is to share no transaction with others
+    bool skipped;   // another job's error kept it from being run
+    bool again;     // what it failed of may pass: it may be tried again
+    uint8_t tries;  // that were in vain
 };
 
 struct store;

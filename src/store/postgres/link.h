@@ -1,0 +1,32 @@
+// A link is one connection to the server with what is known of it. Opening one blocks, since libpq
+// looks up names and reads files while it connects; loops leave it to an attempt.
+#pragma once
+
+#include "base/failure.h"
+#include "store/postgres/statements.h"
+
+#include <libpq-fe.h>
+
+enum { PG_INCARNATION_SIZE = 128 };
+
+struct pg_link {
+    PGconn *connection; // non-blocking, in pipeline mode
+    struct pg_statements statements;
+    bool set_up; // its settings are made
+    bool tells;  // the server tells what became of a transaction
+    // Names one life of the server: another one may give the number of a transaction again whose
+    // records it lost. "" where !tells.
+    char incarnation[PG_INCARNATION_SIZE];
+};
+
+struct pg_address {
+    const char *url;
+    unsigned connect_seconds; // for each host
+    size_t cached_statements;
+};
+
+// Connects and refuses what will not do; NULL and a failure.
+struct pg_link *pg_link_open(const struct pg_address *address, struct failure *failure);
+
+// Takes NULL.
+void pg_link_close(struct pg_link *link);
