@@ -73,18 +73,18 @@ struct schema_member {
 // properties too, made by the reader where the definition does not declare them.
 struct property {
     struct text name;
-    struct text prepared_name; // "name": with quotes and colon, for json_write_prepared_name
-    struct schema schema;     // its types have SCHEMA_NULL unless the property is required
-    size_t index;             // in the resource's properties
-    enum value_kind kind;     // how it is stored
-    uint8_t scale;            // VALUE_DECIMAL
-    bool required;            // must not be null
-    bool read_only;           // clients cannot set it
-    bool write_only;          // never shown
-    struct text was;          // the column's former name, or empty
-    struct value default_value;              // VALUE_NULL: none; texts belong to the arena
-    struct expression *default_expression;   // or NULL
-    int line;                                // where it is declared; 0 where it is not
+    struct text prepared_name;  // "name": with quotes and colon, for json_write_prepared_name
+    struct schema schema;       // its types have SCHEMA_NULL unless the property is required
+    size_t index;               // in the resource's properties
+    enum value_kind kind;       // how it is stored
+    uint8_t scale;              // VALUE_DECIMAL
+    bool required;              // must not be null
+    bool read_only;             // clients cannot set it
+    bool write_only;            // never shown
+    struct text was;            // the column's former name, or empty
+    struct value default_value; // VALUE_NULL: none; texts belong to the arena
+    struct expression *default_expression; // or NULL
+    int line;                              // where it is declared; 0 where it is not
     int column;
 };
 

@@ -1,5 +1,5 @@
-// JSON texts to trees and back, for bodies and stored objects. A tree is jansson's json_t, which the
-// caller gives back by json_decref.
+// JSON texts to trees and back, for bodies and stored objects. A tree is jansson's json_t, which
+// the caller gives back by json_decref.
 #pragma once
 
 #include "base/failure.h"
@@ -9,9 +9,9 @@
 
 enum { JSON_MAX_DEPTH = 64 };
 
-// Reads any JSON value (RFC 8259). Refused, with line and column: what is no JSON, repeated members,
-// integers beyond 64 bits, reals beyond a double, U+0000, bytes that are not UTF-8, more than
-// JSON_MAX_DEPTH levels. The code is FAILURE_MALFORMED_JSON, or FAILURE_OUT_OF_MEMORY.
+// Reads any JSON value (RFC 8259). Refused, with line and column: what is no JSON, repeated
+// members, integers beyond 64 bits, reals beyond a double, U+0000, bytes that are not UTF-8, more
+// than JSON_MAX_DEPTH levels. The code is FAILURE_MALFORMED_JSON, or FAILURE_OUT_OF_MEMORY.
 json_t *json_read(struct text source, struct failure *failure);
 
 // Writes a tree, its members in their order.

@@ -13,8 +13,9 @@ bool allocation_allow(void);
 
 // The body runs with the first allocation failing, then with the second, and so on, until nothing
 // fails any more: for (ALLOCATION_FAILURES(nth)) { …; if (!allocation_allow()) break; }
-// NOLINTNEXTLINE(bugprone-macro-parentheses): `nth` is declared here
+// NOLINTBEGIN(bugprone-macro-parentheses): `nth` is declared here
 #define ALLOCATION_FAILURES(nth)                                                                   \
     size_t nth = (allocation_fail_from(1), 1);                                                     \
     nth < 10000;                                                                                   \
     allocation_fail_from(++nth)
+// NOLINTEND(bugprone-macro-parentheses)
