@@ -254,3 +254,11 @@ def test_json_that_is_not_compact(public):
                            headers={"Content-Type": "application/json; charset=utf-8"})
     assert response.json() == {"digest": digest("spaced"), "message": "spaced"}
     assert json.loads(response.text) == response.json()
+
+
+def test_it_caches_for_ever(public):
+    public.post("/messages", {"message": "foo"})
+    assert public.get(f"/messages/{FOO}").headers["Cache-Control"] == (
+        "public, max-age=31536000, immutable")
+    missing = public.get(f"/messages/{'0' * 64}").headers.get("Cache-Control", "")
+    assert "immutable" not in missing and "max-age=3" not in missing

@@ -226,3 +226,12 @@ def test_patching_twice_at_once_loses_nothing(server):
     got = server.admin.get(path).json()
     assert got["source"] and got["sha256"]
     assert got["name"] == "patched"
+
+
+def test_what_needs_a_key_is_not_for_shared_caches(admin):
+    record = admin.create("/packages", package("cached"))
+    for path in ("/packages", f"/packages/{record['id']}"):
+        directives = admin.get(path).headers["Cache-Control"].replace(" ", "").split(",")
+        assert "private" in directives or "no-store" in directives
+        assert "public" not in directives
+    admin.delete(f"/packages/{record['id']}")
