@@ -108,7 +108,7 @@ class Place:
 
     def dump(self, resource, form="ndjson"):
         said = self.run("export", resource, "--format", form, check=0).stdout
-        return [json.loads(line) for line in said.splitlines()] if form == "ndjson" else said
+        return [json.loads(line) for line in said.split("\n")[:-1]] if form == "ndjson" else said
 
 
 @pytest.fixture(params=["server", "database"])
@@ -623,7 +623,7 @@ SHA256: %(b)s
 """ % {"a": "a" * 64, "b": "b" * 64}
     result = subprocess.run([ROOT / "examples" / "debian_packages"], input=index.encode(),
                             capture_output=True, check=True)
-    found = [json.loads(line) for line in result.stdout.decode().splitlines()]
+    found = [json.loads(line) for line in result.stdout.decode().split("\n")[:-1]]
     assert found == [
         {"name": "0ad", "version": "0.0.26-3", "sha256": "a" * 64,
          "source": "https://deb.debian.org/debian/pool/main/0/0ad/0ad_0.0.26-3_amd64.deb"},
