@@ -12,19 +12,26 @@
 #include <unistd.h>
 
 static int run_serve(const struct invocation *invocation) {
-    return serve_run(invocation->settings);
+    return serve_run(invocation->settings, invocation_option(invocation, "wait"));
 }
+
+static const struct command_option serve_options[] = {
+    {.name = "wait", .help = "wait for a database that is missing or cannot be reached"},
+    {.name = NULL},
+};
 
 static const struct command serve_command = {
     .name = "serve",
     .synopsis = "",
     .summary = "Serve the resources over HTTP",
     .description = "It runs until SIGTERM or SIGINT, then finishes the requests under way.\n",
+    .options = serve_options,
     .uses = USED_BY_SERVE,
     .examples =
         "  trestle serve\n"
         "  trestle serve --listen 0.0.0.0:80 --data /var/lib/trestle \\\n"
         "      --database sqlite:/var/lib/trestle/trestle.db\n"
+        "  trestle serve --wait --database postgresql://trestle@db.example/shop\n"
         "  TRESTLE_ADMIN_KEY=a-long-secret-word trestle serve --listen unix:/run/trestle/http\n",
     .run = run_serve,
 };

@@ -1,8 +1,9 @@
 #include "api/secrets.h"
 
 #include "base/random.h"
+#include "resource/migrate.h"
 
-enum { HEX_SIZE = 2 * DIGEST_SIZE };
+enum { HEX_SIZE = 2 * DIGEST_SIZE, CREATE_TRIES = 20 };
 
 static const char admin_name[] = "admin_key_sha256";
 static const char cursor_name[] = "cursor_key";
@@ -114,9 +115,24 @@ static bool settle_secret(struct meta *meta, const char *name, unsigned char *se
                        name);
 }
 
-static bool create_table(struct meta *meta, struct failure *failure) {
-    struct call call = {.statement = &meta->plan.create_table, .expect = EXPECT_ANY};
-    return run(meta, JOB_WRITE, &call, 1, failure);
+// Where the table is there already, the right to create one is not needed.
+static bool create_table(struct meta *meta, unsigned tries, struct failure *failure) {
+    struct stored_schema schema;
+    struct migration_step step = {.sql = meta->plan.create_table.sql,
+                                  .reason = TEXT("trestle_meta: a new table")};
+    if (!migrate_read_schema(meta->store, &meta->arena, &schema, failure))
+        return false;
+    for (size_t i = 0; i < schema.column_count; i++) {
+        if (text_is(schema.columns[i].table, "trestle_meta"))
+            return true;
+    }
+    struct migration migration = {.steps = &step, .step_count = 1};
+    migration_note_schema(&migration, &schema);
+    if (migrate_run(meta->store, &migration, &meta->arena, failure))
+        return true;
+    // Another process may have been quicker.
+    return failure->code == FAILURE_CONTENTION && tries > 1 &&
+           create_table(meta, tries - 1, failure);
 }
 
 static bool load_cursor_key(struct meta *meta, unsigned char *key, struct failure *failure) {
@@ -157,7 +173,7 @@ bool secrets_load(struct store *store, struct text admin_key, struct secrets *re
     char made_key[SECRET_SIZE] = "";
     bool ok = meta_plan_make(&meta.arena, dialect_of(store_dialect(store)), &meta.plan) ||
               failure_out_of_memory(failure);
-    ok = ok && create_table(&meta, failure) &&
+    ok = ok && create_table(&meta, CREATE_TRIES, failure) &&
          load_cursor_key(&meta, secrets.cursor_key, failure) &&
          load_admin_key(&meta, admin_key, secrets.admin_digest, made_key, failure);
     arena_free(&meta.arena);

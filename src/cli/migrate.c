@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+// So many processes may change the tables while one starts.
+enum { START_TRIES = 20 };
+
 // What stands between the tables and the definitions; the steps belong to the arena.
 struct difference {
     struct arena arena;
@@ -51,27 +54,25 @@ static bool refuse(const struct settings *settings, const struct migration *migr
                        "definitions back");
 }
 
-// Another process may start at the same moment and be quicker: then nothing is left to be done.
-static bool run_or_find_done(struct store *store, const struct catalogue *catalogue,
-                             struct difference *difference, struct failure *failure) {
-    struct failure second;
-    if (migrate_run(store, &difference->migration, &difference->arena, failure))
-        return true;
-    return compare(store, catalogue, difference, &second) && difference->migration.step_count == 0;
-}
-
+// Runs what is to be done. Another process may start at the same moment and be quicker: then what
+// is left is looked at anew.
 bool migrate_at_start(const struct settings *settings, struct store *store,
                       const struct catalogue *catalogue, struct log *log, struct failure *failure) {
     struct difference difference = {0};
     const struct migration *migration = &difference.migration;
-    bool ok = compare(store, catalogue, &difference, failure);
-    if (ok && migration->step_count > 0) {
-        if (settings->migrate == MIGRATE_NEVER || migration->lossy)
+    bool ok = false;
+    for (unsigned i = 0; i < START_TRIES && !ok; i++) {
+        if (!compare(store, catalogue, &difference, failure))
+            break;
+        if (migration->step_count && (settings->migrate == MIGRATE_NEVER || migration->lossy)) {
             ok = refuse(settings, migration, failure);
-        else
-            ok = run_or_find_done(store, catalogue, &difference, failure);
+            break;
+        }
+        ok = migrate_run(store, migration, &difference.arena, failure);
         if (ok)
             log_steps(log, migration);
+        else if (failure->code != FAILURE_CONTENTION)
+            break;
     }
     arena_free(&difference.arena);
     return ok;
@@ -128,9 +129,9 @@ static int run(const struct invocation *invocation) {
     struct difference difference = {0};
     struct failure failure;
     enum workspace_parts parts = WORKSPACE_WRITE;
-    if (invocation_option(invocation, "dry-run"))
-        parts = access(invocation->settings->database.path, F_OK) == 0 ? WORKSPACE_READ
-                                                                       : WORKSPACE_DEFINITIONS;
+    const char *path = invocation->settings->database.path;
+    if (invocation_option(invocation, "dry-run")) // a file that is missing is not made for it
+        parts = !path || access(path, F_OK) == 0 ? WORKSPACE_READ : WORKSPACE_DEFINITIONS;
     if (!workspace_open(invocation->settings, parts, &workspace, &failure))
         return command_fail(invocation, "%s", failure.detail);
     int status = migrate(invocation, &workspace, &difference);

@@ -39,6 +39,7 @@ struct server {
     struct worker *workers;
     unsigned worker_count;
     unsigned running;
+    bool waits; // for a database that is not there yet
     bool stopping;
     bool failed;
     int sockets[SERVICE_MAX_SOCKETS];
@@ -292,10 +293,26 @@ static void set_options(struct server *server) {
     };
 }
 
+// Tries about once a second, for as long as nobody stops it. What is in the way is said when it
+// changes.
+static bool open_workspace(struct server *server, struct failure *failure) {
+    char said[sizeof failure->detail] = "";
+    while (!workspace_open(server->settings, WORKSPACE_SERVE, &server->workspace, failure)) {
+        if (!server->waits || failure->code != FAILURE_UNAVAILABLE)
+            return false;
+        if (strcmp(said, failure->detail) != 0)
+            (void)fprintf(stderr, "trestle: waiting: %s\n", failure->detail);
+        (void)snprintf(said, sizeof said, "%s", failure->detail);
+        uv_run(&server->loop, UV_RUN_ONCE); // `flush` wakes it
+        if (server->stopping)
+            return false;
+    }
+    return true;
+}
+
 static bool start(struct server *server, struct failure *failure) {
     raise_descriptor_limit();
-    if (!open_sockets(server, failure) ||
-        !workspace_open(server->settings, WORKSPACE_SERVE, &server->workspace, failure))
+    if (!open_sockets(server, failure) || !open_workspace(server, failure))
         return false;
     set_options(server);
     return load_secrets(server, failure) && start_workers(server, failure);
@@ -303,11 +320,12 @@ static bool start(struct server *server, struct failure *failure) {
 
 static void serve(struct server *server, struct failure *failure) {
     bool watching = watch_signals(server, failure);
-    server->failed = !watching || !start(server, failure);
-    if (server->failed)
-        stop(server);
-    else
+    bool started = watching && start(server, failure);
+    server->failed = !started && !server->stopping; // one that was stopped while it waited is well
+    if (started)
         announce(server);
+    else
+        stop(server);
     uv_run(&server->loop, UV_RUN_DEFAULT);
 }
 
@@ -319,8 +337,8 @@ static void clean_up(struct server *server) {
     workspace_close(&server->workspace);
 }
 
-int serve_run(const struct settings *settings) {
-    struct server server = {.settings = settings};
+int serve_run(const struct settings *settings, bool wait) {
+    struct server server = {.settings = settings, .waits = wait};
     struct failure failure = {0};
     signal(SIGPIPE, SIG_IGN);
     int error = uv_loop_init(&server.loop);

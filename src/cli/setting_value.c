@@ -196,25 +196,41 @@ static bool read_listen(const struct setting *setting, struct text text, struct 
     return true;
 }
 
-static bool read_database(const struct setting *setting, struct text text,
-                          struct settings *settings, void *field, struct failure *failure) {
-    struct text prefix = TEXT("sqlite:");
-    if (text_starts_with(text, TEXT("postgresql:")) || text_starts_with(text, TEXT("postgres:")))
-        return refuse(failure, "PostgreSQL is not supported by this version; write sqlite:PATH");
-    if (!text_starts_with(text, prefix) || text.size == prefix.size)
-        return refuse(failure,
-                      "\"%.*s\" names no database; write sqlite:PATH, as in sqlite:data/trestle.db",
-                      TEXT_ARGS(text));
-    struct text path = text_from(text, prefix.size);
+static bool read_sqlite(struct text path, struct settings *settings,
+                        struct database_location *location, struct failure *failure) {
     if (text_starts_with(path, TEXT("//")))
         return refuse(failure,
-                      "\"%.*s\" has slashes that are no part of the path; write sqlite:%.*s",
-                      TEXT_ARGS(text), (int)path.size - 2, path.data + 2);
+                      "\"sqlite:%.*s\" has slashes that are no part of the path; write sqlite:%.*s",
+                      TEXT_ARGS(path), (int)path.size - 2, path.data + 2);
     if (text_is(path, ":memory:"))
         return refuse(failure, "a database in memory would be lost; write sqlite:PATH");
-    struct database_location location = {STORE_SQLITE, keep(settings, path, failure)};
-    if (!location.path)
-        return false;
+    *location =
+        (struct database_location){.dialect = STORE_SQLITE, .path = keep(settings, path, failure)};
+    return location->path;
+}
+
+// What libpq takes for a URL; it finds the faults in it that there may be.
+static bool is_postgres_url(struct text text) {
+    return text_starts_with(text, TEXT("postgresql://")) ||
+           text_starts_with(text, TEXT("postgres://"));
+}
+
+// A text that may be a URL is never repeated: there may be a password in it.
+static bool read_database(const struct setting *setting, struct text text,
+                          struct settings *settings, void *field, struct failure *failure) {
+    struct text sqlite = TEXT("sqlite:");
+    struct database_location location = {.dialect = STORE_POSTGRES};
+    if (text_starts_with(text, sqlite) && text.size > sqlite.size) {
+        if (!read_sqlite(text_from(text, sqlite.size), settings, &location, failure))
+            return false;
+    } else if (is_postgres_url(text)) {
+        location.url = keep(settings, text, failure);
+        if (!location.url)
+            return false;
+    } else {
+        return refuse(failure, "that names no database; write sqlite:PATH, as in "
+                               "sqlite:data/trestle.db, or postgresql://USER:PASSWORD@HOST/NAME");
+    }
     memcpy(field, &location, sizeof location);
     return true;
 }

@@ -42,7 +42,7 @@ static const struct setting table[] = {
      .help = "HOST:PORT, [IPv6]:PORT, unix:PATH or fd:NUMBER (inherited); several with commas"},
     {.name = "database", .type = SETTING_DATABASE, .offset = AT(database), .used_by = STORING,
      .default_text = "sqlite:data/trestle.db",
-     .help = "where the records are: sqlite:PATH"},
+     .help = "where the records are: sqlite:PATH, or postgresql://USER:PASSWORD@HOST/NAME"},
     {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = STORING,
      .default_text = "resources",
      .help = "the folder with a definition (NAME.yaml) for each resource"},
@@ -98,6 +98,18 @@ static const struct setting table[] = {
     {.name = "queue_limit", .type = SETTING_COUNT, .offset = AT(queue_limit), .used_by = STARTING,
      .default_text = "8192", .least = 1, .most = 1000000,
      .help = "jobs that may wait for the database; more are answered 503"},
+    {.name = "connections", .type = SETTING_COUNT, .offset = AT(connections), .used_by = STORING,
+     .default_text = "20", .least = 3, .most = 10000,
+     .help = "to PostgreSQL, of all workers together; each worker has 3 at least"},
+    {.name = "connect_timeout", .type = SETTING_DURATION, .offset = AT(connect_timeout),
+     .used_by = STORING, .default_text = "2s", .least = SECOND, .most = HOUR,
+     .help = "to reach PostgreSQL at each of its hosts, in whole seconds"},
+    {.name = "lock_timeout", .type = SETTING_DURATION, .offset = AT(lock_timeout),
+     .used_by = STORING, .default_text = "2s", .least = 10, .most = 24 * HOUR,
+     .help = "for a lock of PostgreSQL's"},
+    {.name = "prepare", .type = SETTING_SWITCH, .offset = AT(prepare), .used_by = STORING,
+     .default_text = "on",
+     .help = "prepare statements; off behind a pgbouncer before 1.21 that pools transactions"},
 };
 // clang-format on
 

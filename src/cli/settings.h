@@ -29,7 +29,8 @@ struct listen_list {
 
 struct database_location {
     enum store_dialect dialect;
-    const char *path; // STORE_SQLITE
+    const char *path; // STORE_SQLITE; NULL otherwise
+    const char *url;  // STORE_POSTGRES; NULL otherwise. It may hold a password
 };
 
 enum migrate_mode {
@@ -60,6 +61,10 @@ struct settings {
     unsigned query_timeout;
     unsigned shutdown_timeout;
     unsigned queue_limit; // jobs that may wait for the database
+    unsigned connections; // to PostgreSQL, of the process
+    unsigned connect_timeout;
+    unsigned lock_timeout;
+    bool prepare; // statements on PostgreSQL
     struct arena arena;
 };
 

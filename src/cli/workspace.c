@@ -1,7 +1,9 @@
 #include "cli/workspace.h"
 
+#include "base/cpu.h"
 #include "cli/migrate.h"
 #include "resource/dialect.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 #include <errno.h>
@@ -40,26 +42,49 @@ static bool make_folders(struct text path, size_t size, struct failure *failure)
     return ok;
 }
 
-// The folder of the data, and the one that the database's file is to be in.
+// The folder of the data, and the one that the database's file is to be in, where it is one.
 static bool make_data_folders(const struct settings *settings, struct failure *failure) {
     struct text data = text_from_string(settings->data);
-    const char *slash = strrchr(settings->database.path, '/');
-    struct text database = text_from_string(settings->database.path);
-    size_t size = slash ? (size_t)(slash - settings->database.path) : 0;
+    const char *path = settings->database.path ? settings->database.path : "";
+    const char *slash = strrchr(path, '/');
+    struct text database = text_from_string(path);
+    size_t size = slash ? (size_t)(slash - path) : 0;
     return make_folders(data, data.size, failure) && make_folders(database, size, failure);
 }
 
-static bool open_store(const struct settings *settings, enum workspace_parts parts,
-                       struct workspace *workspace, struct failure *failure) {
+static struct store *open_sqlite(const struct settings *settings, enum workspace_parts parts,
+                                 struct log *log, struct failure *failure) {
     struct sqlite_options options = {
         .path = settings->database.path,
         .read_only = parts == WORKSPACE_READ,
         .queue_limit = settings->queue_limit,
         .query_timeout = settings->query_timeout,
     };
-    if (!options.read_only && !make_data_folders(settings, failure))
+    return sqlite_store_open(&options, log, failure);
+}
+
+static struct store *open_postgres(const struct settings *settings, struct log *log,
+                                   struct failure *failure) {
+    struct postgres_options options = {
+        .url = settings->database.url,
+        .connections = settings->connections,
+        .sessions = settings->workers ? settings->workers : cpu_available(),
+        .queue_limit = settings->queue_limit,
+        .query_timeout = settings->query_timeout,
+        .lock_timeout = settings->lock_timeout,
+        .connect_timeout = settings->connect_timeout,
+        .unprepared = !settings->prepare,
+    };
+    return postgres_store_open(&options, log, failure);
+}
+
+static bool open_store(const struct settings *settings, enum workspace_parts parts,
+                       struct workspace *workspace, struct failure *failure) {
+    if (parts != WORKSPACE_READ && !make_data_folders(settings, failure))
         return false;
-    workspace->store = sqlite_store_open(&options, workspace->log, failure);
+    workspace->store = settings->database.dialect == STORE_POSTGRES
+                           ? open_postgres(settings, workspace->log, failure)
+                           : open_sqlite(settings, parts, workspace->log, failure);
     return workspace->store != NULL;
 }
 

@@ -50,6 +50,9 @@ struct dialect {
     struct text list_columns; // SQL that gives (table, column, type, not null) of all tables
     struct text list_indexes; // SQL that gives (table, index, unique, column) in order, those that
                               // stand for keys included; the column is '' for an expression
+    const struct text *begin_migration; // what a migration's transaction begins with, ended by a
+                                        // NULL text, so that processes migrate one after the other;
+                                        // NULL where the store sees to that
 };
 
 const struct dialect *dialect_of(enum store_dialect store);

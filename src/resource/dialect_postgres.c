@@ -143,6 +143,15 @@ static void append_calculation(struct sql *sql, const struct expression *calcula
     sql_text(sql, " END)");
 }
 
+// One process after the other, however long the others take. What the steps themselves wait for,
+// whoever holds a table, must not keep everybody else waiting behind them.
+static const struct text begin_migration[] = {
+    TEXT_INIT("SELECT set_config('lock_timeout', '0', true)"),
+    TEXT_INIT("SELECT pg_advisory_xact_lock(32776877352709221)"), // "trestle" in ASCII
+    TEXT_INIT("SELECT set_config('lock_timeout', '5s', true)"),
+    {NULL, 0},
+};
+
 const struct dialect dialect_postgres = {
     .store = STORE_POSTGRES,
     .column_type = column_type,
@@ -176,4 +185,5 @@ const struct dialect dialect_postgres = {
         "LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum "
         "WHERE n.nspname = current_schema() AND k.position <= x.indnkeyatts "
         "ORDER BY c.relname, i.relname, k.position"),
+    .begin_migration = begin_migration,
 };

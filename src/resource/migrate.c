@@ -37,7 +37,15 @@ bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema 
         if (!planning_create_indexes(&planning, catalogue->resources[i]))
             return false;
     *ret_migration = planning.migration;
+    migration_note_schema(ret_migration, schema);
     return true;
+}
+
+void migration_note_schema(struct migration *migration, const struct stored_schema *schema) {
+    migration->listed_columns = schema->column_count;
+    migration->listed_index_columns = 0;
+    for (size_t i = 0; i < schema->index_count; i++)
+        migration->listed_index_columns += schema->indexes[i].column_count;
 }
 
 // ---- The store's part ----
@@ -119,17 +127,19 @@ static struct statement statement_once(struct text sql, const struct column *col
                               .once = true};
 }
 
-bool migrate_read_schema(struct store *store, struct arena *arena, struct stored_schema *ret_schema,
-                         struct failure *failure) {
+static void list_schema(const struct dialect *dialect, struct statement statements[READ_CALLS]) {
     static const struct column of_columns[] = {
         {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_BOOLEAN}};
     static const struct column of_indexes[] = {
         {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_BOOLEAN}, {.kind = VALUE_TEXT}};
-    const struct dialect *dialect = dialect_of(store_dialect(store));
-    const struct statement statements[] = {
-        [READ_COLUMNS] = statement_once(dialect->list_columns, of_columns, 4),
-        [READ_INDEXES] = statement_once(dialect->list_indexes, of_indexes, 4),
-    };
+    statements[READ_COLUMNS] = statement_once(dialect->list_columns, of_columns, 4);
+    statements[READ_INDEXES] = statement_once(dialect->list_indexes, of_indexes, 4);
+}
+
+bool migrate_read_schema(struct store *store, struct arena *arena, struct stored_schema *ret_schema,
+                         struct failure *failure) {
+    struct statement statements[READ_CALLS];
+    list_schema(dialect_of(store_dialect(store)), statements);
     struct call calls[] = {
         [READ_COLUMNS] = {.statement = &statements[READ_COLUMNS], .expect = EXPECT_ANY},
         [READ_INDEXES] = {.statement = &statements[READ_INDEXES], .expect = EXPECT_ANY},
@@ -149,12 +159,16 @@ bool migrate_read_schema(struct store *store, struct arena *arena, struct stored
     return true;
 }
 
-// What failed, with the step that it was.
+// What failed, with the step that it was; the steps begin with a call of the job's.
 static bool explain_failure(const struct migration *migration, const struct job *job,
-                            struct failure *failure) {
+                            size_t first_step, struct failure *failure) {
     char words[sizeof failure->detail];
-    size_t step = job->outcome.call;
-    if (job->outcome.kind == OUTCOME_DONE || step >= migration->step_count)
+    if (job->outcome.kind == OUTCOME_UNEXPECTED)
+        return failure_set(failure, FAILURE_CONTENTION,
+                           "another process is changing the tables at the same time");
+    size_t step = job->outcome.call - first_step;
+    if (job->outcome.kind == OUTCOME_DONE || job->outcome.call < first_step ||
+        step >= migration->step_count)
         return false;
     bool duplicates =
         job->outcome.kind == OUTCOME_CONFLICT && job->outcome.conflict == CONFLICT_UNIQUE;
@@ -165,20 +179,49 @@ static bool explain_failure(const struct migration *migration, const struct job 
                        TEXT_ARGS(migration->steps[step].sql));
 }
 
+// The statements of a migration's transaction: what keeps others away, a look whether somebody was
+// quicker, the steps.
+struct script {
+    struct statement *statements;
+    struct call *calls;
+    size_t count;
+};
+
+static void append_call(struct script *script, struct statement statement, int64_t expect) {
+    script->statements[script->count] = statement;
+    script->calls[script->count] =
+        (struct call){.statement = &script->statements[script->count], .expect = expect};
+    script->count++;
+}
+
 bool migrate_run(struct store *store, const struct migration *migration, struct arena *arena,
                  struct failure *failure) {
-    size_t count = migration->step_count;
-    struct statement *statements = arena_allocate_zero(arena, count, sizeof *statements);
-    struct call *calls = arena_allocate_zero(arena, count, sizeof *calls);
-    if (!statements || !calls)
+    static const struct text nothing = {NULL, 0};
+    const struct dialect *dialect = dialect_of(store_dialect(store));
+    const struct text *first = dialect->begin_migration ? dialect->begin_migration : &nothing;
+    size_t most = migration->step_count + READ_CALLS;
+    for (const struct text *sql = first; sql->data; sql++)
+        most++;
+    struct script script = {
+        .statements = arena_allocate_zero(arena, most, sizeof *script.statements),
+        .calls = arena_allocate_zero(arena, most, sizeof *script.calls),
+    };
+    if (!script.statements || !script.calls)
         return failure_out_of_memory(failure);
-    if (count == 0)
+    if (migration->step_count == 0)
         return true;
-    for (size_t i = 0; i < count; i++) {
-        statements[i] = statement_once(migration->steps[i].sql, NULL, 0);
-        calls[i] = (struct call){.statement = &statements[i], .expect = EXPECT_ANY};
-    }
-    struct job job = {
-        .kind = JOB_WRITE, .calls = calls, .call_count = count, .deadline = UINT64_MAX};
-    return store_run(store, &job, failure) || explain_failure(migration, &job, failure);
+    struct statement lists[READ_CALLS];
+    list_schema(dialect, lists);
+    for (const struct text *sql = first; sql->data; sql++)
+        append_call(&script, statement_once(*sql, NULL, 0), EXPECT_ANY);
+    append_call(&script, lists[READ_COLUMNS], (int64_t)migration->listed_columns);
+    append_call(&script, lists[READ_INDEXES], (int64_t)migration->listed_index_columns);
+    size_t first_step = script.count;
+    for (size_t i = 0; i < migration->step_count; i++)
+        append_call(&script, statement_once(migration->steps[i].sql, NULL, 0), EXPECT_ANY);
+    struct job job = {.kind = JOB_WRITE,
+                      .calls = script.calls,
+                      .call_count = script.count,
+                      .deadline = UINT64_MAX};
+    return store_run(store, &job, failure) || explain_failure(migration, &job, first_step, failure);
 }

@@ -50,6 +50,10 @@ struct migration {
     struct migration_step *steps; // in the order in which they are to be run
     size_t step_count;
     bool lossy; // one of them is
+
+    // What the schema that was compared had, as rows of the dialect's lists.
+    size_t listed_columns;
+    size_t listed_index_columns;
 };
 
 // Reads the schema from a store.
@@ -61,6 +65,10 @@ bool migrate_read_schema(struct store *store, struct arena *arena, struct stored
 bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema *schema,
                   struct arena *arena, struct migration *ret_migration, struct failure *failure);
 
-// Runs the steps as one transaction.
+// Notes against which schema a migration was made, which migrate_plan does by itself.
+void migration_note_schema(struct migration *migration, const struct stored_schema *schema);
+
+// Runs the steps as one transaction, unless the schema is not what they were made against:
+// FAILURE_CONTENTION, since another process was quicker, and nothing was done.
 bool migrate_run(struct store *store, const struct migration *migration, struct arena *arena,
                  struct failure *failure);

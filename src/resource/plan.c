@@ -113,6 +113,38 @@ static void append_given_columns(struct sql *sql, const struct resource *resourc
     sql_text(sql, ")");
 }
 
+// The number of a property among the parameters of a create.
+static size_t parameter_of(const struct resource *resource, const struct property *property) {
+    size_t number = 0;
+    for (const struct property *p = resource->properties; p != property; p++)
+        number += is_given(resource, p);
+    return number;
+}
+
+// Whether creates may share a transaction. They wait for each other only where both give the same
+// values to what must be unique; with one such group of columns all can take it in one order. With
+// several there is no order that would keep them from waiting for each other in a circle.
+static bool find_group(struct arena *arena, const struct plan *plan, struct statement *statement) {
+    const struct resource *resource = plan->resource;
+    struct property *key = resource->key.property;
+    bool key_is_given = resource->key.kind == KEY_SHA256 || resource->key.kind == KEY_PROPERTY;
+    const struct column_group key_group = {.properties = &key, .property_count = 1};
+    const struct column_group *group = key_is_given ? &key_group : resource->unique;
+    if (key_is_given + resource->unique_count > 1)
+        return true;
+    statement->groups = true;
+    if (key_is_given + resource->unique_count == 0)
+        return true;
+    size_t *keys = arena_allocate_zero(arena, group->property_count, sizeof *keys);
+    if (!keys)
+        return false;
+    for (size_t i = 0; i < group->property_count; i++)
+        if (is_given(resource, group->properties[i]))
+            keys[statement->group_key_count++] = parameter_of(resource, group->properties[i]);
+    statement->group_keys = keys;
+    return true;
+}
+
 static bool make_create(struct arena *arena, struct plan *plan) {
     const struct resource *resource = plan->resource;
     struct sql sql = sql_begin(plan->dialect, arena);
@@ -130,7 +162,8 @@ static bool make_create(struct arena *arena, struct plan *plan) {
     }
     sql_text(&sql, " RETURNING ");
     append_selection(&sql, &plan->selection);
-    return finish_with_selection(&sql, &plan->selection, &plan->create);
+    return finish_with_selection(&sql, &plan->selection, &plan->create) &&
+           find_group(arena, plan, &plan->create);
 }
 
 static bool make_update(struct arena *arena, struct plan *plan) {

@@ -90,7 +90,7 @@ def test_version(folder):
     (["export", "things", "--format", "xml"], "none of json, ndjson, csv"),
     (["serve", "--listen", "nonsense"], '--listen: "nonsense" is no address'),
     (["serve", "--admin-key", "hunter2"], "--admin-key: it must have 16 to 1000 characters"),
-    (["serve", "--database", "postgresql://x/y"], "PostgreSQL is not supported by this version"),
+    (["serve", "--database", "mysql://x/y"], "that names no database"),
     (["check", "--config", "missing.yaml"], "missing.yaml: it cannot be read"),
 ])
 def test_wrong_use_is_explained(folder, arguments, says):

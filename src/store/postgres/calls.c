@@ -27,7 +27,8 @@ void pg_call_fail(struct pg_connection *connection, struct job *job, size_t call
                   const PGresult *result) {
     if (job->outcome.kind != OUTCOME_DONE)
         return;
-    enum pg_remedy remedy = pg_fault_outcome(result, &job->outcome);
+    struct pg_fault fault = pg_fault_of(result);
+    enum pg_remedy remedy = pg_fault_outcome(&fault, &job->outcome);
     job->outcome.call = call;
     job->again = remedy != PG_REMEDY_NONE;
     if (remedy == PG_REMEDY_PREPARE)

@@ -31,38 +31,71 @@ static const struct {
 };
 
 // "cached plan must not change result type" has no SQLSTATE of its own.
-static bool is_stale_plan(const char *state, const char *function) {
-    return strcmp(state, "0A000") == 0 && function &&
-           strcmp(function, "RevalidateCachedQuery") == 0;
+static bool is_stale_plan(const struct pg_fault *fault) {
+    return strcmp(fault->state, "0A000") == 0 && fault->function &&
+           strcmp(fault->function, "RevalidateCachedQuery") == 0;
 }
 
-enum pg_remedy pg_fault_classify(const char *state, const char *constraint, const char *function,
-                                 struct outcome *ret_outcome) {
+// The columns of "Key (name, version)=(a, 1) already exists.", which every language has in this
+// form; data NULL where they are not there.
+static struct text columns_in(const char *detail) {
+    const char *start = detail ? strchr(detail, '(') : NULL;
+    const char *end = start ? strstr(start, ")=(") : NULL;
+    return end ? text_of(start + 1, (size_t)(end - start - 1)) : (struct text){NULL, 0};
+}
+
+// A column's name without the quotes that PostgreSQL gives to words of its own.
+static struct text bare_name(struct text name) {
+    name = text_trim(name);
+    if (name.size >= 2 && name.data[0] == '"' && name.data[name.size - 1] == '"')
+        return text_of(name.data + 1, name.size - 2);
+    return name;
+}
+
+static void name_constraint(const struct pg_fault *fault, struct outcome *ret_outcome) {
+    char *name = ret_outcome->constraint;
+    size_t size = sizeof ret_outcome->constraint;
+    struct text columns = columns_in(fault->detail);
+    struct text column;
+    size_t used = 0;
+    while (fault->table && used < size && text_split(&columns, ',', &column)) {
+        int written = snprintf(name + used, size - used, "%s%s.%.*s", used ? ", " : "",
+                               fault->table, TEXT_ARGS(bare_name(column)));
+        used += written > 0 ? (size_t)written : size;
+    }
+    if (used == 0 || used >= size)
+        (void)snprintf(name, size, "%s", fault->constraint ? fault->constraint : "");
+}
+
+enum pg_remedy pg_fault_outcome(const struct pg_fault *fault, struct outcome *ret_outcome) {
     ret_outcome->kind = OUTCOME_FAILED;
     ret_outcome->constraint[0] = '\0';
-    if (!state) { // libpq's own: the connection is gone, or there is no memory
+    if (!fault->state) { // libpq's own: the connection is gone, or there is no memory
         ret_outcome->kind = OUTCOME_UNAVAILABLE;
         return PG_REMEDY_NONE;
     }
-    if (is_stale_plan(state, function))
+    if (is_stale_plan(fault))
         return PG_REMEDY_PREPARE;
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
-        if (strncmp(state, outcomes[i].state, strlen(outcomes[i].state)) != 0)
+        if (strncmp(fault->state, outcomes[i].state, strlen(outcomes[i].state)) != 0)
             continue;
         ret_outcome->kind = outcomes[i].kind;
         ret_outcome->conflict = outcomes[i].conflict;
-        if (outcomes[i].kind == OUTCOME_CONFLICT && constraint)
-            (void)snprintf(ret_outcome->constraint, sizeof ret_outcome->constraint, "%s",
-                           constraint);
+        if (outcomes[i].kind == OUTCOME_CONFLICT)
+            name_constraint(fault, ret_outcome);
         return outcomes[i].remedy;
     }
     return PG_REMEDY_NONE;
 }
 
-enum pg_remedy pg_fault_outcome(const PGresult *result, struct outcome *ret_outcome) {
-    return pg_fault_classify(PQresultErrorField(result, PG_DIAG_SQLSTATE),
-                             PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME),
-                             PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION), ret_outcome);
+struct pg_fault pg_fault_of(const PGresult *result) {
+    return (struct pg_fault){
+        .state = PQresultErrorField(result, PG_DIAG_SQLSTATE),
+        .function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION),
+        .table = PQresultErrorField(result, PG_DIAG_TABLE_NAME),
+        .constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME),
+        .detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL),
+    };
 }
 
 bool pg_fault_is_fatal(const PGresult *result) {

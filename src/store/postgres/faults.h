@@ -12,13 +12,20 @@ enum pg_remedy {
     PG_REMEDY_PREPARE, // the statement must be prepared anew
 };
 
-// Sets kind, conflict and constraint of an outcome from an error of the server's.
-enum pg_remedy pg_fault_outcome(const PGresult *result, struct outcome *ret_outcome);
+// The parts of an error that count here, each of which may be NULL.
+struct pg_fault {
+    const char *state;      // the SQLSTATE
+    const char *function;   // of the server's, that raised it
+    const char *table;      // UNIQUE and the like: of which table …
+    const char *constraint; // … which index
+    const char *detail; // "Key (name, version)=(a, 1) already exists.", in the server's language
+};
 
-// The same from the SQLSTATE, the constraint's name and the name of the server's function that
-// raised it, each of which may be NULL.
-enum pg_remedy pg_fault_classify(const char *state, const char *constraint, const char *function,
-                                 struct outcome *ret_outcome);
+struct pg_fault pg_fault_of(const PGresult *result);
+
+// Sets kind, conflict and constraint of an outcome. A unique key is named "table.column,
+// table.column", for which the index may have any name; where that is not to be had, by its index.
+enum pg_remedy pg_fault_outcome(const struct pg_fault *fault, struct outcome *ret_outcome);
 
 // Whether the server ended the connection with it.
 bool pg_fault_is_fatal(const PGresult *result);

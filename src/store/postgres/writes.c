@@ -290,8 +290,9 @@ static void take_fate(struct pg_transaction *transaction, const PGresult *result
 static void take_commit(struct pg_transaction *transaction, const PGresult *result) {
     transaction->committed = PQresultStatus(result) == PGRES_COMMAND_OK &&
                              strcmp(PQcmdStatus((PGresult *)result), "COMMIT") == 0;
+    struct pg_fault fault = pg_fault_of(result);
     if (!transaction->committed)
-        transaction->again = pg_fault_outcome(result, &transaction->outcome) == PG_REMEDY_AGAIN;
+        transaction->again = pg_fault_outcome(&fault, &transaction->outcome) == PG_REMEDY_AGAIN;
 }
 
 static bool on_control(struct pg_connection *connection, enum pg_control control,

@@ -202,7 +202,17 @@ static void databases_are_read(void **state) {
     settings_free(&settings);
     assert_true(read_as("database", "sqlite:/a b.db", &settings, &failure));
     assert_string_equal(settings.database.path, "/a b.db");
+    assert_null(settings.database.url);
     settings_free(&settings);
+    static const char *const urls[] = {"postgresql://u:p@[::1]:5433,b/x?sslmode=require",
+                                       "postgres://"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(read_as("database", urls[i], &settings, &failure));
+        assert_int_equal(settings.database.dialect, STORE_POSTGRES);
+        assert_string_equal(settings.database.url, urls[i]);
+        assert_null(settings.database.path);
+        settings_free(&settings);
+    }
 }
 
 static void other_databases_are_refused_in_words(void **state) {
@@ -210,8 +220,8 @@ static void other_databases_are_refused_in_words(void **state) {
         const char *text;
         const char *says;
     } cases[] = {
-        {"postgresql://localhost/x", "PostgreSQL is not supported by this version"},
-        {"postgres:x", "PostgreSQL is not supported by this version"},
+        {"postgres:x", "postgresql://"},
+        {"postgresql:/u:secret@h/x", "postgresql://"},
         {"sqlite:", "sqlite:PATH"},
         {"data/x.db", "sqlite:PATH"},
         {"", "sqlite:PATH"},
@@ -223,6 +233,7 @@ static void other_databases_are_refused_in_words(void **state) {
         struct failure failure = {0};
         assert_true_for(!read_as("database", cases[i].text, &settings, &failure), cases[i].text);
         assert_true_for(strstr(failure.detail, cases[i].says) != NULL, failure.detail);
+        assert_null(strstr(failure.detail, "secret"));
         settings_free(&settings);
     }
 }
