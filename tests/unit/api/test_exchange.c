@@ -1,0 +1,425 @@
+// Requests on their whole way, from a socket to a scripted store and back: every outcome that a
+// store can have, which no real one gives when it is asked to.
+#include "api/service.h"
+#include "store/scripted_store.h"
+#include "unit/testing.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct text sources[][2] = {
+    {TEXT_INIT("notes.yaml"),
+     TEXT_INIT("access: {read: public, write: public}\nrequired: [text]\n"
+               "properties: {text: {type: string, maxLength: 10}, size: {type: integer}}\n"
+               "unique: [[text], [text, size]]\n")},
+    {TEXT_INIT("blobs.yaml"),
+     TEXT_INIT("key: {digest: sha256(data)}\naccess: {read: public, write: public}\n"
+               "required: [data]\nproperties: {data: {type: string}}\n")},
+    {TEXT_INIT("codes.yaml"),
+     TEXT_INIT("key: code\naccess: {read: public, write: public}\n"
+               "properties: {code: {type: string, maxLength: 9}, size: {type: integer}}\n")},
+    {TEXT_INIT("secrets.yaml"), TEXT_INIT("properties: {text: {type: string}}\n")},
+};
+
+struct rig {
+    uv_loop_t loop;
+    struct catalogue *catalogue;
+    struct service_options options;
+    struct service service;
+    struct sockaddr_in address;
+    struct buffer answer;
+    bool stopped;
+};
+
+static struct catalogue *make_catalogue(void) {
+    struct arena arena = {0};
+    struct diagnostics diagnostics;
+    diagnostics_init(&diagnostics, &arena);
+    struct catalogue *catalogue = catalogue_make(sources, sizeof sources / sizeof sources[0],
+                                                 dialect_of(STORE_SQLITE), &diagnostics);
+    assert_non_null(catalogue);
+    arena_free(&arena);
+    return catalogue;
+}
+
+static int listen_anywhere(struct sockaddr_in *ret_address) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(listener >= 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    *ret_address = address;
+    return listener;
+}
+
+static struct rig *rig_start(const struct scripted_job *script, size_t count) {
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    struct failure failure;
+    (void)signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(uv_loop_init(&rig->loop), 0);
+    rig->catalogue = make_catalogue();
+    rig->options.store = scripted_store_open(STORE_SQLITE, script, count, &failure);
+    rig->options.limits = (struct http_limits){.max_head = 4096,
+                                               .max_body = 4096,
+                                               .request_timeout = 10000,
+                                               .idle_timeout = 10000,
+                                               .write_timeout = 10000};
+    rig->options.query_timeout = 5000;
+    rig->options.shutdown_timeout = 1000;
+    assert_true(digest_sha256(TEXT("the key"), rig->options.secrets.admin_digest));
+    int listener = listen_anywhere(&rig->address);
+    assert_true(service_start(&rig->service, &rig->loop, &listener, 1, rig->catalogue,
+                              &rig->options, &failure));
+    return rig;
+}
+
+static void on_stopped(void *owner) {
+    struct rig *rig = owner;
+    rig->stopped = true;
+}
+
+// Stops in order; every job of the script was asked for, as it says.
+static void rig_stop(struct rig *rig) {
+    assert_string_equal(scripted_store_difference(rig->options.store), "");
+    assert_int_equal(scripted_store_left(rig->options.store), 0);
+    service_stop(&rig->service, on_stopped, rig);
+    uv_run(&rig->loop, UV_RUN_DEFAULT);
+    assert_true(rig->stopped);
+    assert_int_equal(uv_loop_close(&rig->loop), 0);
+    store_close(rig->options.store);
+    catalogue_release(rig->catalogue);
+    buffer_free(&rig->answer);
+    free(rig);
+}
+
+static int rig_connect(const struct rig *rig) {
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(client >= 0);
+    assert_int_equal(connect(client, (const struct sockaddr *)&rig->address, sizeof rig->address),
+                     0);
+    assert_int_equal(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+    return client;
+}
+
+// Sends one request and gives all that comes until the server closes, a zero byte behind it.
+static const char *ask(struct rig *rig, const char *method, const char *target, const char *body) {
+    char request[2048];
+    int size = snprintf(request, sizeof request,
+                        "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+                        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                        method, target, strlen(body), body);
+    int client = rig_connect(rig);
+    assert_int_equal(write(client, request, (size_t)size), size);
+    buffer_clear(&rig->answer);
+    for (bool open = true; open;) {
+        char part[4096];
+        ssize_t got = read(client, part, sizeof part);
+        if (got > 0)
+            buffer_append(&rig->answer, part, (size_t)got);
+        else if (got == 0)
+            open = false;
+        else
+            uv_run(&rig->loop, UV_RUN_NOWAIT);
+    }
+    close(client);
+    buffer_append_byte(&rig->answer, '\0');
+    return rig->answer.data;
+}
+
+static void has(const char *answer, const char *part) {
+    if (!strstr(answer, part))
+        fail_msg("no \"%s\" in:\n%s", part, answer);
+}
+
+static void has_not(const char *answer, const char *part) {
+    if (strstr(answer, part))
+        fail_msg("\"%s\" in:\n%s", part, answer);
+}
+
+// A note as the plan selects it: id, text, size, _version.
+static const struct value one_note[] = {{.kind = VALUE_INTEGER, .integer = 1},
+                                        {.kind = VALUE_TEXT, .text = TEXT_INIT("a")},
+                                        {.kind = VALUE_NULL},
+                                        {.kind = VALUE_INTEGER, .integer = 7}};
+static const struct scripted_call gives_note = {.cells = one_note, .row_count = 1};
+static const struct scripted_call gives_nothing = {0};
+
+static void outcomes_of_reads(void **state) {
+    static const struct {
+        enum outcome_kind outcome;
+        const char *status;
+        const char *type;
+    } rows[] = {
+        {OUTCOME_BUSY, "HTTP/1.1 503 ", "problem:unavailable\""},
+        {OUTCOME_TIMEOUT, "HTTP/1.1 503 ", "problem:query-timeout\""},
+        {OUTCOME_UNAVAILABLE, "HTTP/1.1 503 ", "problem:unavailable\""},
+        {OUTCOME_CANCELLED, "HTTP/1.1 503 ", "problem:stopping\""},
+        {OUTCOME_FAILED, "HTTP/1.1 500 ", "problem:internal\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct scripted_job script[] = {{.outcome = {.kind = rows[i].outcome}},
+                                              {.outcome = {.kind = rows[i].outcome}}};
+        struct rig *rig = rig_start(script, 2);
+        has(ask(rig, "GET", "/notes/1", ""), rows[i].status);
+        has(ask(rig, "GET", "/notes", ""), rows[i].type);
+        rig_stop(rig);
+    }
+}
+
+static void outcomes_of_writes(void **state) {
+    static const struct {
+        struct outcome outcome;
+        const char *status;
+        const char *part;
+    } rows[] = {
+        {{.kind = OUTCOME_FULL}, "HTTP/1.1 507 ", "problem:disk-full\""},
+        {{.kind = OUTCOME_UNKNOWN}, "HTTP/1.1 503 ", "problem:outcome-unknown\""},
+        {{.kind = OUTCOME_UNAVAILABLE}, "HTTP/1.1 503 ", "Retry-After: 1\r\n"},
+        {{.kind = OUTCOME_OVERFLOW}, "HTTP/1.1 409 ", "problem:overflow\""},
+        {{.kind = OUTCOME_CONFLICT, .conflict = CONFLICT_REFERENCE},
+         "HTTP/1.1 409 ",
+         "problem:in-use\""},
+        {{.kind = OUTCOME_CONFLICT, .constraint = "notes.text"},
+         "HTTP/1.1 409 ",
+         "\"errors\":[{\"pointer\":\"/text\",\"detail\":\"is taken by another record\"}]"},
+        {{.kind = OUTCOME_CONFLICT, .constraint = "notes.text, notes.size"},
+         "HTTP/1.1 409 ",
+         "together with the others\"},{\"pointer\":\"/size\""},
+        {{.kind = OUTCOME_CONFLICT, .constraint = "something else"},
+         "HTTP/1.1 409 ",
+         "problem:conflict\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct scripted_job script[] = {{.outcome = rows[i].outcome},
+                                              {.outcome = rows[i].outcome}};
+        struct rig *rig = rig_start(script, 2);
+        has(ask(rig, "POST", "/notes", "{\"text\":\"a\"}"), rows[i].part);
+        const char *answer = ask(rig, "DELETE", "/notes/1", "");
+        has(answer, rows[i].status);
+        has_not(answer, "\r\nLocation:");
+        rig_stop(rig);
+    }
+}
+
+static void a_full_queue_is_told_at_once(void **state) {
+    const struct scripted_job script[] = {{.refused = true}, {.refused = true}};
+    struct rig *rig = rig_start(script, 2);
+    const char *answer = ask(rig, "GET", "/notes/1", "");
+    has(answer, "HTTP/1.1 503 ");
+    has(answer, "problem:queue-full\"");
+    has(answer, "Retry-After: 1\r\n");
+    has(ask(rig, "POST", "/notes", "{\"text\":\"a\"}"), "problem:queue-full\"");
+    rig_stop(rig);
+}
+
+static void rows_that_come_again_are_written_once(void **state) {
+    const struct scripted_job script[] = {
+        {.calls = &gives_note, .call_count = 1, .restarted = true},
+        {.calls = &gives_note, .call_count = 1, .restarted = true},
+        {.calls = &gives_note, .call_count = 1, .restarted = true}};
+    struct rig *rig = rig_start(script, 3);
+    const char *answer = ask(rig, "POST", "/notes", "{\"text\":\"a\"}");
+    has(answer, "HTTP/1.1 201 Created\r\n");
+    has(answer, "\r\n\r\n{\"id\":1,\"text\":\"a\",\"size\":null}");
+    assert_null(strstr(strstr(answer, "Location: /notes/1\r\n") + 1, "Location:"));
+    has(ask(rig, "GET", "/notes/1", ""), "\r\n\r\n{\"id\":1,\"text\":\"a\",\"size\":null}");
+    has(ask(rig, "GET", "/notes", ""), "\r\n\r\n[{\"id\":1,\"text\":\"a\",\"size\":null}]");
+    rig_stop(rig);
+}
+
+static void a_change_begins_again_when_others_are_quicker(void **state) {
+    const struct scripted_call update = {
+        .sql = "UPDATE \"notes\" SET", .cells = one_note, .row_count = 1};
+    const struct scripted_job script[] = {
+        {.calls = &gives_note, .call_count = 1},    {.calls = &gives_nothing, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1},    {.calls = &update, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1},    {.calls = &gives_nothing, .call_count = 1},
+        {.calls = &gives_nothing, .call_count = 1},
+    };
+    struct rig *rig = rig_start(script, 7);
+    has(ask(rig, "PATCH", "/notes/1", "{\"text\":\"b\"}"), "HTTP/1.1 200 OK\r\n");
+    has(ask(rig, "PUT", "/notes/1", "{\"text\":\"b\"}"), "HTTP/1.1 404 ");
+    rig_stop(rig);
+}
+
+static void a_change_gives_up_in_the_end(void **state) {
+    struct scripted_job script[40];
+    for (size_t i = 0; i < 40; i++)
+        script[i] =
+            (struct scripted_job){.calls = i % 2 ? &gives_nothing : &gives_note, .call_count = 1};
+    struct rig *rig = rig_start(script, 40);
+    const char *answer = ask(rig, "PATCH", "/notes/1", "{\"text\":\"b\"}");
+    has(answer, "HTTP/1.1 409 ");
+    has(answer, "problem:contention\"");
+    rig_stop(rig);
+}
+
+// A blob as the plan selects it: digest, data.
+static const struct value foo[] = {
+    {.kind = VALUE_BYTES,
+     .text = TEXT_INIT("\x2c\x26\xb4\x6b\x68\xff\xc6\x8f\xf9\x9b\x45\x3c\x1d\x30\x41\x34"
+                       "\x13\x42\x2d\x70\x64\x83\xbf\xa0\xf9\x8a\x5e\x88\x62\x66\xe7\xae")},
+    {.kind = VALUE_TEXT, .text = TEXT_INIT("foo")}};
+
+static void content_that_is_there_already(void **state) {
+    const struct scripted_call insert = {.sql = "INSERT"};
+    const struct scripted_call read = {
+        .sql = "SELECT", .parameters = foo, .parameter_count = 1, .cells = foo, .row_count = 1};
+    const struct scripted_job script[] = {{.calls = &insert, .call_count = 1},
+                                          {.calls = &read, .call_count = 1}};
+    struct rig *rig = rig_start(script, 2);
+    const char *answer = ask(rig, "POST", "/blobs", "{\"data\":\"foo\"}");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has(answer,
+        "Location: /blobs/2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae");
+    rig_stop(rig);
+}
+
+static void content_that_comes_and_goes(void **state) {
+    const struct scripted_call insert = {.sql = "INSERT"};
+    const struct scripted_call insert_done = {.sql = "INSERT", .cells = foo, .row_count = 1};
+    const struct scripted_call read = {.sql = "SELECT"};
+    const struct scripted_job script[] = {{.calls = &insert, .call_count = 1},
+                                          {.calls = &read, .call_count = 1},
+                                          {.calls = &insert_done, .call_count = 1}};
+    struct rig *rig = rig_start(script, 3);
+    has(ask(rig, "POST", "/blobs", "{\"data\":\"foo\"}"), "HTTP/1.1 201 Created\r\n");
+    rig_stop(rig);
+}
+
+// A code as the plan selects it: code, size, _version.
+static const struct value code[] = {{.kind = VALUE_TEXT, .text = TEXT_INIT("x/y")},
+                                    {.kind = VALUE_NULL},
+                                    {.kind = VALUE_INTEGER, .integer = 1}};
+
+static void put_creates_under_a_chosen_key(void **state) {
+    const struct scripted_call insert = {.sql = "INSERT", .cells = code, .row_count = 1};
+    const struct scripted_call read = {.sql = "SELECT", .cells = code, .row_count = 1};
+    const struct scripted_call update = {.sql = "UPDATE", .cells = code, .row_count = 1};
+    const struct scripted_job script[] = {
+        {.calls = &gives_nothing, .call_count = 1},
+        {.calls = &insert, .call_count = 1},
+        // Somebody else creates it between the look and the insert: it is replaced.
+        {.calls = &gives_nothing, .call_count = 1},
+        {.outcome = {.kind = OUTCOME_CONFLICT, .constraint = "codes.code"}},
+        {.calls = &read, .call_count = 1},
+        {.calls = &update, .call_count = 1},
+    };
+    struct rig *rig = rig_start(script, 6);
+    const char *answer = ask(rig, "PUT", "/codes/x%2Fy", "{}");
+    has(answer, "HTTP/1.1 201 Created\r\n");
+    has(answer, "Location: /codes/x%2Fy\r\n");
+    answer = ask(rig, "PUT", "/codes/x%2Fy", "{}");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has_not(answer, "errors");
+    rig_stop(rig);
+}
+
+static void deleting(void **state) {
+    const struct scripted_call one = {.sql = "DELETE", .changes = 1};
+    const struct scripted_call none = {.sql = "DELETE", .changes = 0};
+    const struct scripted_job script[] = {{.calls = &one, .call_count = 1},
+                                          {.calls = &none, .call_count = 1}};
+    struct rig *rig = rig_start(script, 2);
+    has(ask(rig, "DELETE", "/notes/1", ""), "HTTP/1.1 204 No Content\r\n");
+    has(ask(rig, "DELETE", "/notes/1", ""), "HTTP/1.1 404 ");
+    rig_stop(rig);
+}
+
+// A list selects no version.
+static const struct value listed[] = {{.kind = VALUE_INTEGER, .integer = 1},
+                                      {.kind = VALUE_TEXT, .text = TEXT_INIT("a")},
+                                      {.kind = VALUE_NULL},
+                                      {.kind = VALUE_INTEGER, .integer = 2},
+                                      {.kind = VALUE_TEXT, .text = TEXT_INIT("b")},
+                                      {.kind = VALUE_NULL},
+                                      {.kind = VALUE_INTEGER, .integer = 3},
+                                      {.kind = VALUE_TEXT, .text = TEXT_INIT("c")},
+                                      {.kind = VALUE_NULL}};
+
+static void a_page_and_those_around_it(void **state) {
+    const struct value total = value_integer(3);
+    const struct scripted_call page = {.sql = "SELECT", .cells = listed, .row_count = 3};
+    const struct scripted_call calls[] = {page, {.sql = "count", .cells = &total, .row_count = 1}};
+    const struct scripted_job script[] = {{.calls = calls, .call_count = 2}};
+    struct rig *rig = rig_start(script, 1);
+    const char *answer = ask(rig, "GET", "/notes?limit=2&count=true&filter=id%20%3E%200", "");
+    has(answer, "X-Total-Count: 3\r\n");
+    has(answer, "Link: </notes?limit=2&count=true&filter=id%20%3E%200>; rel=\"first\"\r\n");
+    has(answer, "&cursor=");
+    has(answer, "rel=\"next\"\r\n");
+    has_not(answer, "rel=\"prev\"");
+    has(answer, "\r\n\r\n[{\"id\":1,\"text\":\"a\",\"size\":null},{\"id\":2,\"text\":\"b\","
+                "\"size\":null}]");
+    rig_stop(rig);
+}
+
+static void keys(void **state) {
+    const struct scripted_job script[] = {{.calls = &gives_nothing, .call_count = 1}};
+    struct rig *rig = rig_start(script, 1);
+    const char *answer = ask(rig, "GET", "/secrets", "");
+    has(answer, "HTTP/1.1 401 ");
+    has(answer, "WWW-Authenticate: Bearer realm=\"trestle\"\r\n");
+    has(ask(rig, "GET", "/secrets?api-key=another%20key", ""), "error=\"invalid_token\"");
+    answer = ask(rig, "GET", "/secrets?api-key=the%20key", "");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has(answer, "Cache-Control: private, no-cache\r\n");
+    has_not(answer, "api-key");
+    rig_stop(rig);
+}
+
+static void a_client_that_goes_away(void **state) {
+    const struct scripted_job script[] = {{.calls = &gives_note, .call_count = 1}};
+    struct rig *rig = rig_start(script, 1);
+    static const char request[] =
+        "POST /notes HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n{\"te";
+    int client = rig_connect(rig);
+    assert_int_equal(write(client, request, sizeof request - 1), sizeof request - 1);
+    for (int i = 0; i < 100; i++)
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(client);
+    has(ask(rig, "GET", "/notes/1", ""), "HTTP/1.1 200 OK\r\n");
+    rig_stop(rig);
+}
+
+static void readiness(void **state) {
+    const struct value one = value_integer(1);
+    const struct scripted_call call = {.cells = &one, .row_count = 1};
+    const struct scripted_job script[] = {{.calls = &call, .call_count = 1},
+                                          {.outcome = {.kind = OUTCOME_UNAVAILABLE}}};
+    struct rig *rig = rig_start(script, 2);
+    has(ask(rig, "GET", "/readyz", ""), "HTTP/1.1 200 OK\r\n");
+    has(ask(rig, "GET", "/readyz", ""), "HTTP/1.1 503 ");
+    has(ask(rig, "GET", "/healthz", ""), "HTTP/1.1 200 OK\r\n");
+    rig_stop(rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outcomes_of_reads),
+        cmocka_unit_test(outcomes_of_writes),
+        cmocka_unit_test(a_full_queue_is_told_at_once),
+        cmocka_unit_test(rows_that_come_again_are_written_once),
+        cmocka_unit_test(a_change_begins_again_when_others_are_quicker),
+        cmocka_unit_test(a_change_gives_up_in_the_end),
+        cmocka_unit_test(content_that_is_there_already),
+        cmocka_unit_test(content_that_comes_and_goes),
+        cmocka_unit_test(put_creates_under_a_chosen_key),
+        cmocka_unit_test(deleting),
+        cmocka_unit_test(a_page_and_those_around_it),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(a_client_that_goes_away),
+        cmocka_unit_test(readiness),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
