@@ -51,6 +51,14 @@ static void on_server_stopped(void *owner) {
         store_detach(service->session, on_detached, service);
 }
 
+void service_reload(struct service *service, struct catalogue *catalogue) {
+    if (!service->catalogue)
+        return; // it has stopped
+    catalogue_retain(catalogue);
+    catalogue_release(service->catalogue);
+    service->catalogue = catalogue;
+}
+
 void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner) {
     if (service->stopping)
         return;

@@ -41,6 +41,10 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                    size_t socket_count, struct catalogue *catalogue,
                    const struct service_options *options, struct failure *failure);
 
+// Serves by another catalogue from the next request on; takes a reference. Requests under way end
+// with the one that they began with.
+void service_reload(struct service *service, struct catalogue *catalogue);
+
 // Ends in order: requests under way are answered, the session is detached, then on_stopped is
 // called, after which nothing of the service is left on the loop.
 void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner);

@@ -61,6 +61,21 @@ static void on_stop_order(struct letter *letter) {
     service_stop(&worker->service, on_service_stopped, worker);
 }
 
+// Definitions for a worker, which frees the order.
+struct new_catalogue {
+    struct letter letter;
+    struct worker *worker;
+    struct catalogue *catalogue; // a reference
+};
+
+static void on_new_catalogue(struct letter *letter) {
+    void *owner = (char *)letter - offsetof(struct new_catalogue, letter);
+    struct new_catalogue *order = owner;
+    service_reload(&order->worker->service, order->catalogue);
+    catalogue_release(order->catalogue);
+    free(order);
+}
+
 static void run_worker(void *argument) {
     struct worker *worker = argument;
     uv_run(&worker->loop, UV_RUN_DEFAULT);
@@ -122,13 +137,41 @@ static void on_stop_signal(uv_signal_t *signal, int number) {
     stop(server);
 }
 
+// Gives every worker the new catalogue, each its own reference.
+static bool hand_out_catalogue(struct server *server) {
+    bool all = true;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct new_catalogue *order = malloc(sizeof *order);
+        all = all && order;
+        if (!order)
+            continue;
+        *order = (struct new_catalogue){.letter.deliver = on_new_catalogue,
+                                        .worker = &server->workers[i],
+                                        .catalogue = catalogue_retain(server->workspace.catalogue)};
+        mailbox_post(&server->workers[i].mailbox, &order->letter);
+    }
+    return all;
+}
+
+static void reload(struct server *server) {
+    struct log *log = server->workspace.log;
+    struct failure failure;
+    if (!workspace_reload(server->settings, &server->workspace, &failure))
+        log_error(log, "SIGHUP: the old definitions stay: %s", failure.detail);
+    else if (!hand_out_catalogue(server))
+        log_error(log, "SIGHUP: no memory for the new definitions; send it again");
+    else
+        log_info(log, "SIGHUP: serving %zu resources", server->workspace.catalogue->resource_count);
+}
+
 static void on_hang_up(uv_signal_t *signal, int number) {
     struct server *server = signal->data;
     struct failure failure;
-    if (log_reopen(server->workspace.log, &failure))
-        log_info(server->workspace.log, "SIGHUP: the log is open anew");
-    else
-        log_error(server->workspace.log, "SIGHUP: %s", failure.detail);
+    if (server->stopping)
+        return;
+    if (!log_reopen(server->workspace.log, &failure))
+        log_error(server->workspace.log, "SIGHUP: the old log stays: %s", failure.detail);
+    reload(server);
 }
 
 static void on_flush(uv_timer_t *timer) {

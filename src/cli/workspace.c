@@ -88,14 +88,13 @@ static bool open_store(const struct settings *settings, enum workspace_parts par
     return workspace->store != NULL;
 }
 
-static bool load_catalogue(const struct settings *settings, struct workspace *workspace,
-                           struct failure *failure) {
+static struct catalogue *load_catalogue(const struct settings *settings, struct failure *failure) {
     struct arena arena = {0};
     struct diagnostics diagnostics;
     diagnostics_init(&diagnostics, &arena);
-    workspace->catalogue =
+    struct catalogue *catalogue =
         catalogue_load(settings->resources, dialect_of(settings->database.dialect), &diagnostics);
-    if (!workspace->catalogue) {
+    if (!catalogue) {
         struct buffer out = {0};
         diagnostics_print(&diagnostics, &out);
         if (!out.failed)
@@ -106,14 +105,16 @@ static bool load_catalogue(const struct settings *settings, struct workspace *wo
                     diagnostics.count, diagnostics.count == 1 ? "fault" : "faults");
     }
     arena_free(&arena);
-    return workspace->catalogue != NULL;
+    return catalogue;
 }
 
 bool workspace_open(const struct settings *settings, enum workspace_parts parts,
                     struct workspace *ret_workspace, struct failure *failure) {
     struct workspace workspace = {0};
     workspace.log = log_open(settings->log, settings->log_level, settings->log_file, failure);
-    bool ok = workspace.log && load_catalogue(settings, &workspace, failure);
+    if (workspace.log)
+        workspace.catalogue = load_catalogue(settings, failure);
+    bool ok = workspace.log && workspace.catalogue;
     if (ok && parts != WORKSPACE_DEFINITIONS)
         ok = open_store(settings, parts, &workspace, failure);
     if (ok && parts == WORKSPACE_SERVE)
@@ -124,6 +125,20 @@ bool workspace_open(const struct settings *settings, enum workspace_parts parts,
     else
         workspace_close(&workspace);
     return ok;
+}
+
+bool workspace_reload(const struct settings *settings, struct workspace *workspace,
+                      struct failure *failure) {
+    struct catalogue *catalogue = load_catalogue(settings, failure);
+    if (!catalogue)
+        return false;
+    if (!migrate_at_start(settings, workspace->store, catalogue, workspace->log, failure)) {
+        catalogue_release(catalogue);
+        return false;
+    }
+    catalogue_release(workspace->catalogue);
+    workspace->catalogue = catalogue;
+    return true;
 }
 
 void workspace_close(struct workspace *workspace) {

@@ -23,5 +23,10 @@ enum workspace_parts {
 bool workspace_open(const struct settings *settings, enum workspace_parts parts,
                     struct workspace *ret_workspace, struct failure *failure);
 
+// Reads the definitions anew and lets the tables follow them, as WORKSPACE_SERVE does. On failure
+// the workspace keeps the catalogue that it has.
+bool workspace_reload(const struct settings *settings, struct workspace *workspace,
+                      struct failure *failure);
+
 // Closes what is open; the store must have no session left. Zeroed memory is a valid one.
 void workspace_close(struct workspace *workspace);
