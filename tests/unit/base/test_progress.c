@@ -4,6 +4,7 @@
 #include "unit/allocation.h"
 #include "unit/testing.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -237,6 +238,8 @@ static bool is_readable(int file) {
 // A real terminal as standard error: its width is asked for at every drawing.
 static void standard_error_may_be_a_terminal(void **state) {
     int controller = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (controller < 0 && (errno == ENOENT || errno == ENOSPC || errno == EIO))
+        skip(); // a container without pseudo-terminals
     assert_true(controller >= 0 && grantpt(controller) == 0 && unlockpt(controller) == 0);
     int terminal = open(ptsname(controller), O_RDWR | O_NOCTTY | O_CLOEXEC);
     int kept = dup(STDERR_FILENO);
