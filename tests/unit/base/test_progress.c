@@ -238,7 +238,7 @@ static bool is_readable(int file) {
 // A real terminal as standard error: its width is asked for at every drawing.
 static void standard_error_may_be_a_terminal(void **state) {
     int controller = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (controller < 0 && (errno == ENOENT || errno == ENOSPC || errno == EIO))
+    if (controller < 0 && (errno == ENOENT || errno == ENODEV || errno == ENOSPC))
         skip(); // a container without pseudo-terminals
     assert_true(controller >= 0 && grantpt(controller) == 0 && unlockpt(controller) == 0);
     int terminal = open(ptsname(controller), O_RDWR | O_NOCTTY | O_CLOEXEC);
