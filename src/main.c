@@ -1,6 +1,7 @@
 // The program: a table of commands, and what runs the one that is asked for.
 #include "cli/check.h"
 #include "cli/command.h"
+#include "cli/copy.h"
 #include "cli/export.h"
 #include "cli/import.h"
 #include "cli/migrate.h"
@@ -69,8 +70,9 @@ static const struct command help_command = {
 };
 
 static const struct command *const commands[] = {
-    &serve_command,  &check_command,   &migrate_command, &import_command,
-    &export_command, &version_command, &help_command,    NULL,
+    &serve_command,   &check_command,  &migrate_command,
+    &import_command,  &export_command, &copy_command,
+    &version_command, &help_command,   NULL,
 };
 
 int main(int argc, char **argv) {

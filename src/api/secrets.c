@@ -1,9 +1,8 @@
 #include "api/secrets.h"
 
 #include "base/random.h"
-#include "resource/migrate.h"
 
-enum { HEX_SIZE = 2 * DIGEST_SIZE, CREATE_TRIES = 20 };
+enum { HEX_SIZE = 2 * DIGEST_SIZE };
 
 static const char admin_name[] = "admin_key_sha256";
 static const char cursor_name[] = "cursor_key";
@@ -115,26 +114,6 @@ static bool settle_secret(struct meta *meta, const char *name, unsigned char *se
                        name);
 }
 
-// Where the table is there already, the right to create one is not needed.
-static bool create_table(struct meta *meta, unsigned tries, struct failure *failure) {
-    struct stored_schema schema;
-    struct migration_step step = {.sql = meta->plan.create_table.sql,
-                                  .reason = TEXT("trestle_meta: a new table")};
-    if (!migrate_read_schema(meta->store, &meta->arena, &schema, failure))
-        return false;
-    for (size_t i = 0; i < schema.column_count; i++) {
-        if (text_is(schema.columns[i].table, "trestle_meta"))
-            return true;
-    }
-    struct migration migration = {.steps = &step, .step_count = 1};
-    migration_note_schema(&migration, &schema);
-    if (migrate_run(meta->store, &migration, &meta->arena, failure))
-        return true;
-    // Another process may have been quicker.
-    return failure->code == FAILURE_CONTENTION && tries > 1 &&
-           create_table(meta, tries - 1, failure);
-}
-
 static bool load_cursor_key(struct meta *meta, unsigned char *key, struct failure *failure) {
     if (read_secret(meta, cursor_name, key, failure))
         return true;
@@ -173,7 +152,7 @@ bool secrets_load(struct store *store, struct text admin_key, struct secrets *re
     char made_key[SECRET_SIZE] = "";
     bool ok = meta_plan_make(&meta.arena, dialect_of(store_dialect(store)), &meta.plan) ||
               failure_out_of_memory(failure);
-    ok = ok && create_table(&meta, CREATE_TRIES, failure) &&
+    ok = ok && meta_create_table(store, &meta.plan, &meta.arena, failure) &&
          load_cursor_key(&meta, secrets.cursor_key, failure) &&
          load_admin_key(&meta, admin_key, secrets.admin_digest, made_key, failure);
     arena_free(&meta.arena);

@@ -28,9 +28,11 @@ static const char *const migrate_modes[] = {
 
 enum {
     SERVING = USED_BY_SERVE,
-    STORING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT,
+    READING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT,
+    STORING = READING | USED_BY_COPY,
     CALLING = USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT,
     STARTING = USED_BY_SERVE | USED_BY_IMPORT,
+    MIGRATING = STARTING | USED_BY_COPY,
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -40,7 +42,8 @@ static const struct setting table[] = {
     {.name = "listen", .type = SETTING_LISTEN, .offset = AT(listen), .used_by = CALLING,
      .default_text = "127.0.0.1:8080",
      .help = "HOST:PORT, [IPv6]:PORT, unix:PATH or fd:NUMBER (inherited); several with commas"},
-    {.name = "database", .type = SETTING_DATABASE, .offset = AT(database), .used_by = STORING,
+    {.name = "database", .type = SETTING_DATABASE, .offset = AT(database),
+     .used_by = READING | USED_BY_BACKUP,
      .default_text = "sqlite:data/trestle.db",
      .help = "where the records are: sqlite:PATH, or postgresql://USER:PASSWORD@HOST/NAME"},
     {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = STORING,
@@ -68,7 +71,7 @@ static const struct setting table[] = {
     {.name = "log_access", .type = SETTING_SWITCH, .offset = AT(log_access), .used_by = SERVING,
      .default_text = "on",
      .help = "a line a request"},
-    {.name = "migrate", .type = SETTING_CHOICE, .offset = AT(migrate), .used_by = STARTING,
+    {.name = "migrate", .type = SETTING_CHOICE, .offset = AT(migrate), .used_by = MIGRATING,
      .default_text = "auto", .choices = migrate_modes,
      .help = "auto: make tables, columns and indexes that are missing; never: only check"},
     {.name = "max_body", .type = SETTING_SIZE, .offset = AT(max_body), .used_by = STARTING,

@@ -88,6 +88,8 @@ enum setting_use {
     USED_BY_MIGRATE = 1 << 2,
     USED_BY_IMPORT = 1 << 3,
     USED_BY_EXPORT = 1 << 4,
+    USED_BY_COPY = 1 << 5,
+    USED_BY_BACKUP = 1 << 6,
 };
 
 // One row of the table.

@@ -41,6 +41,11 @@ struct dialect {
     // looked at, and abs() of the least integer raises the error.
     void (*calculation)(struct sql *sql, const struct expression *calculation);
 
+    // Appends what tells the last number that the database made for a table's made key, and what
+    // lets it go on behind another one.
+    void (*last_number)(struct sql *sql, struct text table, struct text column);
+    void (*continue_numbers)(struct sql *sql, struct text table, struct text column, int64_t last);
+
     struct text null_safe_equal;   // " IS ", " IS NOT DISTINCT FROM "
     struct text null_safe_unequal; // " IS NOT ", " IS DISTINCT FROM "
     struct text position;          // the function that tells where a text is in another

@@ -143,6 +143,40 @@ static void append_calculation(struct sql *sql, const struct expression *calcula
     sql_text(sql, " END)");
 }
 
+// The name of the sequence of a column.
+static void append_sequence(struct sql *sql, struct text table, struct text column) {
+    struct buffer name = {0};
+    buffer_append_byte(&name, '"'); // the function reads it as SQL does
+    buffer_append_text(&name, table);
+    buffer_append_byte(&name, '"');
+    struct text copy = {NULL, 0};
+    if (!name.failed)
+        copy = arena_copy(sql->arena, buffer_text(&name));
+    buffer_free(&name);
+    if (!copy.data)
+        sql->failed = true;
+    sql_text(sql, "pg_get_serial_sequence(");
+    sql_value(sql, value_text(VALUE_TEXT, copy));
+    sql_text(sql, ", ");
+    sql_value(sql, value_text(VALUE_TEXT, column));
+    sql_text(sql, ")");
+}
+
+static void append_last_number(struct sql *sql, struct text table, struct text column) {
+    sql_text(sql, "SELECT last_value FROM pg_catalog.pg_sequences "
+                  "WHERE format('%I.%I', schemaname, sequencename) = ");
+    append_sequence(sql, table, column);
+}
+
+static void append_continue_numbers(struct sql *sql, struct text table, struct text column,
+                                    int64_t last) {
+    sql_text(sql, "SELECT setval(");
+    append_sequence(sql, table, column);
+    sql_text(sql, "::regclass, ");
+    sql_value(sql, value_integer(last));
+    sql_text(sql, ")");
+}
+
 // One process after the other, however long the others take. What the steps themselves wait for,
 // whoever holds a table, must not keep everybody else waiting behind them.
 static const struct text begin_migration[] = {
@@ -159,6 +193,8 @@ const struct dialect dialect_postgres = {
     .member = append_member,
     .compare_mixed = append_compare_mixed,
     .calculation = append_calculation,
+    .last_number = append_last_number,
+    .continue_numbers = append_continue_numbers,
     .null_safe_equal = TEXT_INIT(" IS NOT DISTINCT FROM "),
     .null_safe_unequal = TEXT_INIT(" IS DISTINCT FROM "),
     .position = TEXT_INIT("strpos"),

@@ -117,6 +117,22 @@ static void append_calculation(struct sql *sql, const struct expression *calcula
     sql_text(sql, " END");
 }
 
+static void append_last_number(struct sql *sql, struct text table, struct text column) {
+    (void)column;
+    sql_text(sql, "SELECT seq FROM sqlite_sequence WHERE name = ");
+    sql_value(sql, value_text(VALUE_TEXT, table));
+}
+
+// A table in which nothing was stored yet has no row there, and no key says that it has but one.
+static void append_continue_numbers(struct sql *sql, struct text table, struct text column,
+                                    int64_t last) {
+    (void)column;
+    sql_text(sql, "INSERT OR REPLACE INTO sqlite_sequence (rowid, name, seq) "
+                  "SELECT (SELECT rowid FROM sqlite_sequence WHERE name = ?1), ?1, ?2");
+    sql_bind(sql, value_text(VALUE_TEXT, table));
+    sql_bind(sql, value_integer(last));
+}
+
 const struct dialect dialect_sqlite = {
     .store = STORE_SQLITE,
     .column_type = column_type,
@@ -124,6 +140,8 @@ const struct dialect dialect_sqlite = {
     .member = append_member,
     .compare_mixed = sql_comparison, // SQLite compares them exactly
     .calculation = append_calculation,
+    .last_number = append_last_number,
+    .continue_numbers = append_continue_numbers,
     .null_safe_equal = TEXT_INIT(" IS "),
     .null_safe_unequal = TEXT_INIT(" IS NOT "),
     .position = TEXT_INIT("instr"),

@@ -207,11 +207,29 @@ static bool make_remove(struct arena *arena, struct plan *plan) {
     return sql_finish(&sql, NULL, 0, &plan->remove);
 }
 
+static bool make_restore(struct arena *arena, struct plan *plan) {
+    struct sql sql = sql_begin(plan->dialect, arena);
+    sql_text(&sql, "INSERT INTO ");
+    sql_name(&sql, plan->resource->name);
+    sql_text(&sql, " (");
+    append_selection(&sql, &plan->selection);
+    sql_text(&sql, ") VALUES (");
+    size_t number = 0;
+    while (number < plan->selection.count) {
+        const struct property *property = selected(&plan->selection, number);
+        sql_text(&sql, number ? ", " : "");
+        append_parameter(&sql, &number, property ? property->kind : VALUE_INTEGER);
+    }
+    sql_text(&sql, ")");
+    return sql_finish(&sql, NULL, 0, &plan->restore);
+}
+
 bool plan_make(struct arena *arena, const struct dialect *dialect, const struct resource *resource,
                struct plan *ret_plan) {
     struct plan plan = {.dialect = dialect, .resource = resource};
     bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
-                make_create(arena, &plan) && make_update(arena, &plan) && make_remove(arena, &plan);
+                make_create(arena, &plan) && make_update(arena, &plan) &&
+                make_remove(arena, &plan) && make_restore(arena, &plan);
     if (made)
         *ret_plan = plan;
     return made;
@@ -275,6 +293,19 @@ bool plan_update(const struct plan *plan, struct value key, int64_t version,
     parameters[count++] = key;
     parameters[count++] = value_integer(version);
     *ret_call = call_of(&plan->update, parameters, count);
+    return true;
+}
+
+bool plan_restore(const struct plan *plan, const struct value *cells, struct arena *arena,
+                  struct call *ret_call) {
+    size_t count = plan->selection.count;
+    struct value *parameters = arena_allocate_zero(arena, count, sizeof *parameters);
+    if (!parameters)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!value_copy(arena, cells[i], &parameters[i]))
+            return false;
+    *ret_call = call_of(&plan->restore, parameters, count);
     return true;
 }
 
@@ -511,6 +542,26 @@ bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
     sql_name(&list.sql, query->resource->name);
     append_conditions(&list, NULL);
     return finish_call(&list.sql, &column, 1, ret_call);
+}
+
+// ---- Made keys ----
+
+bool plan_last_number(const struct plan *plan, struct arena *arena, struct call *ret_call) {
+    static const struct column column = {.kind = VALUE_INTEGER};
+    const struct resource *resource = plan->resource;
+    assert(resource->key.kind == KEY_INTEGER);
+    struct sql sql = sql_begin(plan->dialect, arena);
+    plan->dialect->last_number(&sql, resource->name, resource->key.property->name);
+    return finish_call(&sql, &column, 1, ret_call);
+}
+
+bool plan_continue_numbers(const struct plan *plan, int64_t last, struct arena *arena,
+                           struct call *ret_call) {
+    const struct resource *resource = plan->resource;
+    assert(resource->key.kind == KEY_INTEGER);
+    struct sql sql = sql_begin(plan->dialect, arena);
+    plan->dialect->continue_numbers(&sql, resource->name, resource->key.property->name, last);
+    return finish_call(&sql, NULL, 0, ret_call);
 }
 
 // ---- How long a list takes ----

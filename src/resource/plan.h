@@ -16,6 +16,7 @@ struct plan {
                                 // digest is there already
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
+    struct statement restore;   // (selection): a record just as it was elsewhere
 };
 
 // Makes the statements; false when there is no memory.
@@ -33,6 +34,11 @@ bool plan_update(const struct plan *plan, struct value key, int64_t version,
                  const struct value *values, struct arena *arena, struct call *ret_call);
 bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
                  struct call *ret_call);
+
+// Stores a record with its key and its version, from cells in plan->selection's order; texts are
+// copied into the arena. It must give no row where one is in its way, but a conflict.
+bool plan_restore(const struct plan *plan, const struct value *cells, struct arena *arena,
+                  struct call *ret_call);
 
 // The page that a query asks for, with one row more than the limit where there is one, so that the
 // caller knows whether a next page is there. A backward page comes in reverse order. Positions are
@@ -57,3 +63,12 @@ bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
 // none).
 bool plan_values(const struct plan *plan, const struct value *cells, struct arena *arena,
                  struct value *values, int64_t *ret_version);
+
+// The last number that the database made for a KEY_INTEGER: a row with one VALUE_INTEGER, or null
+// or no row where it made none or counts elsewhere. Its numbers are never given again, even when
+// their records are gone.
+bool plan_last_number(const struct plan *plan, struct arena *arena, struct call *ret_call);
+
+// Lets the database go on behind a number that is at least 1, and at least what it made last.
+bool plan_continue_numbers(const struct plan *plan, int64_t last, struct arena *arena,
+                           struct call *ret_call);

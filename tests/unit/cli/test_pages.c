@@ -122,6 +122,72 @@ static void what_is_never_shown_comes_when_asked_for(void **state) {
     assert_int_equal(fixture->cells, 3);
 }
 
+// Reads one by one from behind a key; how many came.
+static int64_t read_behind(struct fixture *fixture, const struct value *after, int64_t first) {
+    const struct value *cells = NULL;
+    struct caller caller;
+    struct pages pages;
+    uv_loop_t loop;
+    int64_t count = 0;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_true(caller_open(&caller, &loop, fixture->store, &fixture->failure));
+    assert_true(pages_open(&pages, &caller, fixture->plan, PAGES_STORED, after));
+    assert_ptr_equal(pages_last_key(&pages), pages.query.after);
+    while (pages_next(&pages, &cells, &fixture->failure) && cells) {
+        assert_int_equal(cells[pages_key(&pages)].integer, first + count);
+        assert_int_equal(pages.selection.count, 4);
+        assert_null(pages.selection.properties[3]);
+        assert_int_equal(cells[3].integer, 1);
+        count++;
+        if (fixture->stop_at && count == fixture->stop_at) // what is behind goes away
+            run_sql(fixture, "DELETE FROM things WHERE id > 101");
+    }
+    assert_null(cells);
+    const struct value *last = pages_last_key(&pages);
+    assert_int_equal(last ? last->integer : first - 1, first + count - 1);
+    pages_close(&pages);
+    caller_close(&caller);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    return count;
+}
+
+static void records_come_one_by_one_from_behind_a_key(void **state) {
+    struct fixture *fixture = *state;
+    const struct value after = value_integer(700);
+    assert_int_equal(read_behind(fixture, NULL, 1), 0);
+    fill(fixture, 1500, 10);
+    assert_int_equal(read_behind(fixture, NULL, 1), 1500);
+    assert_int_equal(read_behind(fixture, &after, 701), 800);
+    fixture->stop_at = 50; // in the first page, which knows that there is a second one
+    assert_int_equal(read_behind(fixture, NULL, 1), 101);
+}
+
+static void nothing_comes_behind_a_page_whose_next_is_gone(void **state) {
+    struct fixture *fixture = *state;
+    fill(fixture, 101, 10);
+    const struct value *cells;
+    struct caller caller;
+    struct pages pages;
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_true(caller_open(&caller, &loop, fixture->store, &fixture->failure));
+    assert_true(pages_open(&pages, &caller, fixture->plan, PAGES_SHOWN, NULL));
+    assert_true(pages_next(&pages, &cells, &fixture->failure));
+    run_sql(fixture, "DELETE FROM things WHERE id > 100");
+    for (int i = 1; i < 100; i++) {
+        assert_true(pages_next(&pages, &cells, &fixture->failure));
+        assert_int_equal(cells[0].integer, i + 1);
+    }
+    assert_true(pages_next(&pages, &cells, &fixture->failure));
+    assert_null(cells);
+    assert_int_equal(pages_last_key(&pages)->integer, 100);
+    pages_close(&pages);
+    caller_close(&caller);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void the_reader_may_end_it(void **state) {
     struct fixture *fixture = *state;
     fill(fixture, 500, 10);
@@ -144,8 +210,12 @@ static void a_table_that_is_not_there_is_a_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(every_record_comes_once_and_in_order),     TEST(large_records_come_in_small_pages),
-        TEST(what_is_never_shown_comes_when_asked_for), TEST(the_reader_may_end_it),
+        TEST(every_record_comes_once_and_in_order),
+        TEST(large_records_come_in_small_pages),
+        TEST(what_is_never_shown_comes_when_asked_for),
+        TEST(the_reader_may_end_it),
+        TEST(records_come_one_by_one_from_behind_a_key),
+        TEST(nothing_comes_behind_a_page_whose_next_is_gone),
         TEST(a_table_that_is_not_there_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,72 @@ static void test_values_of_a_row(void **state) {
     fixture_end(&fixture);
 }
 
+// Keys, versions and what is never shown are stored as they were.
+static void test_restored_records(void **state) {
+    struct fixture fixture;
+    struct call call;
+    char note[] = "a note";
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    assert_text_is(fixture.plan->restore.sql,
+                   "INSERT INTO \"things\" (" COLUMNS ", \"secret\", \"_version\") "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    assert_int_equal(fixture.plan->restore.column_count, 0);
+    assert_false(fixture.plan->restore.groups);
+    const struct value cells[] = {[0] = value_integer(7),
+                                  [5] = value_text(VALUE_TEXT, text_from_string(note)),
+                                  [7] = value_integer(12)};
+    assert_true(plan_restore(fixture.plan, cells, &fixture.arena, &call));
+    memset(note, 'x', sizeof note - 1);
+    assert_ptr_equal(call.statement, &fixture.plan->restore);
+    assert_int_equal(call.parameter_count, 8);
+    assert_int_equal(call.parameters[0].integer, 7);
+    assert_true(value_is_null(call.parameters[1]));
+    assert_text_is(call.parameters[5].text, "a note");
+    assert_int_equal(call.parameters[7].integer, 12);
+    fixture_end(&fixture);
+    fixture_begin(&fixture, "things", things, STORE_POSTGRES);
+    assert_text_is(fixture.plan->restore.sql,
+                   "INSERT INTO \"things\" (" COLUMNS ", \"secret\", \"_version\") "
+                   "VALUES ($1::bigint, $2::text, $3::bigint, $4::boolean, $5::timestamptz, "
+                   "$6::text, $7::text, $8::bigint)");
+    fixture_end(&fixture);
+    // One that never changes has no version, and must not be taken for one that is there.
+    fixture_begin(&fixture, "messages", immutable, STORE_SQLITE);
+    assert_text_is(fixture.plan->restore.sql,
+                   "INSERT INTO \"messages\" (\"digest\", \"message\") VALUES (?1, ?2)");
+    fixture_end(&fixture);
+}
+
+static void test_numbers_of_made_keys(void **state) {
+    struct fixture fixture;
+    struct call call;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    assert_true(plan_last_number(fixture.plan, &fixture.arena, &call));
+    assert_text_is(call.statement->sql, "SELECT seq FROM sqlite_sequence WHERE name = ?1");
+    assert_int_equal(call.statement->column_count, 1);
+    assert_int_equal(call.statement->columns[0].kind, VALUE_INTEGER);
+    assert_text_is(call.parameters[0].text, "things");
+    assert_true(plan_continue_numbers(fixture.plan, 41, &fixture.arena, &call));
+    assert_int_equal(call.statement->column_count, 0);
+    assert_int_equal(call.parameter_count, 2);
+    assert_text_is(call.parameters[0].text, "things");
+    assert_int_equal(call.parameters[1].integer, 41);
+    fixture_end(&fixture);
+    fixture_begin(&fixture, "things", things, STORE_POSTGRES);
+    assert_true(plan_last_number(fixture.plan, &fixture.arena, &call));
+    assert_text_is(call.statement->sql,
+                   "SELECT last_value FROM pg_catalog.pg_sequences WHERE format('%I.%I', "
+                   "schemaname, sequencename) = pg_get_serial_sequence($1::text, $2::text)");
+    assert_text_is(call.parameters[0].text, "\"things\"");
+    assert_text_is(call.parameters[1].text, "id");
+    assert_true(plan_continue_numbers(fixture.plan, 41, &fixture.arena, &call));
+    assert_text_is(call.statement->sql,
+                   "SELECT setval(pg_get_serial_sequence($1::text, $2::text)::regclass, "
+                   "$3::bigint)");
+    assert_int_equal(call.parameters[2].integer, 41);
+    fixture_end(&fixture);
+}
+
 static void test_lists(void **state) {
     struct fixture fixture;
     fixture_begin(&fixture, "things", things, STORE_SQLITE);
@@ -373,6 +439,25 @@ static void test_null_is_not_unique(void **state) {
     fixture_end(&fixture);
 }
 
+static void assert_no_leak_of_numbers(enum store_dialect dialect) {
+    static const struct value cells[8] = {[1] = {.kind = VALUE_TEXT, .text = TEXT_INIT("title")}};
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, dialect);
+    for (ALLOCATION_FAILURES(nth)) {
+        struct arena arena = {0};
+        struct call call;
+        bool done = plan_restore(fixture.plan, cells, &arena, &call) &&
+                    plan_last_number(fixture.plan, &arena, &call) &&
+                    plan_continue_numbers(fixture.plan, 41, &arena, &call);
+        bool failed = allocation_allow();
+        arena_free(&arena);
+        assert_int_equal(done, !failed);
+        if (!failed)
+            break;
+    }
+    fixture_end(&fixture);
+}
+
 static void test_out_of_memory(void **state) {
     struct fixture fixture;
     const struct value position[] = {value_integer(5), value_integer(7)};
@@ -393,6 +478,8 @@ static void test_out_of_memory(void **state) {
             break;
     }
     fixture_end(&fixture);
+    assert_no_leak_of_numbers(STORE_SQLITE);
+    assert_no_leak_of_numbers(STORE_POSTGRES);
 }
 
 int main(void) {
@@ -403,6 +490,8 @@ int main(void) {
         cmocka_unit_test(test_chosen_key),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_values_of_a_row),
+        cmocka_unit_test(test_restored_records),
+        cmocka_unit_test(test_numbers_of_made_keys),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_limit_is_one_more),
         cmocka_unit_test(test_filters),

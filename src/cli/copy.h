@@ -1,0 +1,6 @@
+// trestle copy.
+#pragma once
+
+#include "cli/command.h"
+
+extern const struct command copy_command;
