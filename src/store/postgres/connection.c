@@ -40,6 +40,7 @@ static struct pg_op pop(struct pg_connection *connection) {
     struct pg_op op = connection->ops[connection->first];
     connection->first = (connection->first + 1) & (connection->capacity - 1);
     connection->count--;
+    connection->answered = false;
     return op;
 }
 
@@ -290,10 +291,13 @@ static bool take_next(struct pg_connection *connection) {
     struct pg_op op = connection->ops[connection->first];
     PGresult *result = PQgetResult(connection->link->connection);
     if (!result) { // the results of a statement are ended by NULL, a sync is one result
-        if (op.kind != PG_OP_SYNC)
+        // Of a connection that was lost libpq tells once; what is left then has no result at all.
+        bool ended = op.kind != PG_OP_SYNC && connection->answered;
+        if (ended)
             finish_first(connection);
-        return op.kind != PG_OP_SYNC;
+        return ended;
     }
+    connection->answered = true;
     char why[256] = "the server answers what was not asked";
     bool ok = take_result(connection, &op, result);
     if (!ok && PQresultStatus(result) == PGRES_FATAL_ERROR)
@@ -410,6 +414,7 @@ struct job *pg_connection_close(struct pg_connection *connection) {
     connection->link = NULL;
     connection->state = PG_CLOSED;
     connection->first = connection->count = 0;
+    connection->answered = false;
     return pg_connection_take_jobs(connection);
 }
 

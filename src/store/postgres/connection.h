@@ -81,6 +81,7 @@ struct pg_connection {
     size_t capacity; // a power of two, or 0
     size_t first;
     size_t count;
+    bool answered; // the oldest has had a result
 
     // The jobs under way: reads in the order of their answers, or those of the one transaction.
     struct pg_queue jobs;

@@ -100,5 +100,9 @@ struct pg_fault pg_fault_of(const PGresult *result) {
 
 bool pg_fault_is_fatal(const PGresult *result) {
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    // An error without a state is libpq's own: it has nothing to read from.
+    if (PQresultStatus(result) == PGRES_FATAL_ERROR &&
+        !PQresultErrorField(result, PG_DIAG_SQLSTATE))
+        return true;
     return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 }

@@ -27,5 +27,5 @@ struct pg_fault pg_fault_of(const PGresult *result);
 // table.column", for which the index may have any name; where that is not to be had, by its index.
 enum pg_remedy pg_fault_outcome(const struct pg_fault *fault, struct outcome *ret_outcome);
 
-// Whether the server ended the connection with it.
+// Whether the connection ended with it, by the server's will or without.
 bool pg_fault_is_fatal(const PGresult *result);
