@@ -71,6 +71,8 @@ struct store_target {
     struct batch *batch; // being filled
     size_t batches;      // under way
     size_t tasks;        // in the queue or at the store
+    size_t jobs;         // at the store …
+    size_t jobs_at_once; // … of which there may be so many
 };
 
 static struct import *import_of(const struct task *task) {
@@ -87,10 +89,11 @@ static void on_restart(struct job *job) {}
 // Submits what is due, as much as the store takes.
 static void pump(struct store_target *target) {
     uint64_t now = clock_monotonic();
-    while (target->first && target->first->due <= now) {
+    while (target->first && target->first->due <= now && target->jobs < target->jobs_at_once) {
         struct task *task = target->first;
         if (!store_submit(target->session, &task->job))
             return;
+        target->jobs++;
         target->first = task->next;
         if (!target->first)
             target->last = &target->first;
@@ -141,10 +144,13 @@ static bool repeat_when_busy(struct task *task, const struct outcome *outcome) {
 
 static void on_job_done(struct job *job, const struct outcome *outcome) {
     struct task *task = job->owner;
-    if (repeat_when_busy(task, outcome))
-        return;
-    task->target->tasks--;
-    task->on_outcome(task, outcome);
+    struct store_target *target = task->target;
+    target->jobs--;
+    if (!repeat_when_busy(task, outcome)) {
+        target->tasks--;
+        task->on_outcome(task, outcome);
+    }
+    pump(target);
 }
 
 static const char *outcome_words(const struct outcome *outcome, struct failure *failure) {
@@ -589,6 +595,8 @@ struct import_target *import_store_open(struct import *import, struct store *sto
     target->base = (struct import_target){submit, finish, close_target, import};
     target->plan = plan;
     target->last = &target->first;
+    // What comes later in the file counts more. SQLite's writer keeps to the order of jobs.
+    target->jobs_at_once = store_dialect(store) == STORE_SQLITE ? SIZE_MAX : 1;
     (void)uv_timer_init(&target->loop, &target->timer); // always 0
     target->timer.data = target;
     if (!store_attach(store, &target->loop, &target->session, failure)) {

@@ -4,11 +4,16 @@
 do, with requests, and checks of every answer what holds for every answer; `Wire` is a bare
 connection for those who choose each byte themselves.
 
-$TRESTLE is the program, $STORE the database that it keeps its records in.
+$TRESTLE is the program, $STORE the database that it keeps its records in. $POSTGRES_CLUSTER is the
+file of a cluster (tools/postgres_cluster) for STORE=postgres; without it one is started here.
 """
 
+import atexit
 import collections
+import contextlib
 import ctypes
+import functools
+import itertools
 import json
 import os
 import pathlib
@@ -16,12 +21,14 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.parse
 
+import pytest
 import requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,7 +54,9 @@ if _PID & 255 == 0:
 
 
 class SqliteStore:
-    """The database as its own tools see it."""
+    """The database of one server, as SQLite's own tools see it."""
+
+    Error = sqlite3.OperationalError
 
     def settings(self, folder):
         return {"database": f"sqlite:{folder}/data/trestle.db"}
@@ -55,8 +64,115 @@ class SqliteStore:
     def path(self, folder):
         return pathlib.Path(folder) / "data" / "trestle.db"
 
+    def connect(self, folder):
+        """A connection to it; each statement is a transaction unless BEGIN says otherwise."""
+        return contextlib.closing(sqlite3.connect(self.path(folder), isolation_level=None))
 
-STORES = {"sqlite": SqliteStore}
+    def hold(self, connection, table):
+        """Begins a transaction that keeps others from writing."""
+        connection.execute("BEGIN IMMEDIATE")
+
+    def indexes(self, connection, table):
+        """Of a table, but for its key: (whether it is unique, its columns)."""
+        names = [(row[1], bool(row[2]))
+                 for row in connection.execute(f"PRAGMA index_list({table})") if row[3] == "c"]
+        return [(unique, [row[2] for row in connection.execute(f"PRAGMA index_info({name})")])
+                for name, unique in names]
+
+    def empty(self, folder):
+        """Removes all that is in it, while no server runs."""
+        for path in self.path(folder).parent.glob("trestle.db*"):
+            path.unlink()
+
+    def remove(self):
+        """It is in the server's folder, and goes with it."""
+
+
+class PostgresConnection:
+    """psycopg2's, as short to use as sqlite3's."""
+
+    def __init__(self, url):
+        # Who tests SQLite alone does not need it.
+        import psycopg2  # pylint: disable=import-outside-toplevel
+        self._connection = psycopg2.connect(url)
+        self._connection.autocommit = True
+
+    def execute(self, sql, parameters=None):
+        cursor = self._connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor
+
+    def close(self):
+        self._connection.close()
+
+
+_CLUSTER_TOOL = ROOT / "tools" / "postgres_cluster"
+
+
+@functools.cache
+def cluster_url():
+    """Of the cluster that all tests of this process use."""
+    file = os.environ.get("POSTGRES_CLUSTER")
+    if file is None:
+        folder = tempfile.mkdtemp(prefix="trestle-cluster-")
+        file = os.path.join(folder, "cluster")
+        subprocess.run([_CLUSTER_TOOL, "start", file], check=True, stdout=subprocess.DEVNULL)
+        atexit.register(shutil.rmtree, folder)
+        atexit.register(subprocess.run, [_CLUSTER_TOOL, "stop", file], check=True)
+    return pathlib.Path(file).read_text("utf-8").splitlines()[0]
+
+
+class PostgresStore:
+    """The database of one server, in the cluster that all share."""
+
+    _numbers = itertools.count()
+
+    def __init__(self):
+        import psycopg2  # pylint: disable=import-outside-toplevel
+        self.Error = psycopg2.Error
+        self.name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self._cluster_do(f"CREATE DATABASE {self.name}")
+
+    def _cluster_do(self, sql):
+        with contextlib.closing(PostgresConnection(cluster_url())) as connection:
+            connection.execute(sql)
+
+    @property
+    def url(self):
+        return cluster_url().rpartition("/")[0] + "/" + self.name
+
+    def settings(self, folder):
+        return {"database": self.url}
+
+    def connect(self, folder):
+        return contextlib.closing(PostgresConnection(self.url))
+
+    def hold(self, connection, table):
+        connection.execute("BEGIN")
+        connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+
+    def indexes(self, connection, table):
+        rows = connection.execute(
+            """SELECT i.indexrelid, i.indisunique, a.attname
+               FROM pg_index AS i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (n, place)
+               JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.n
+               WHERE i.indrelid = %s::regclass AND NOT i.indisprimary ORDER BY 1, k.place""",
+            (table,)).fetchall()
+        return [(unique, [column for _, _, column in group])
+                for (_, unique), group in itertools.groupby(rows, lambda row: row[:2])]
+
+    def empty(self, folder):
+        self.remove()
+        self._cluster_do(f"CREATE DATABASE {self.name}")
+
+    def remove(self):
+        self._cluster_do(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+
+
+STORES = {"sqlite": SqliteStore, "postgres": PostgresStore}
+
+# For tests of what only one of them has.
+only_sqlite = pytest.mark.skipif(STORE != "sqlite", reason="it is about SQLite's file")
 
 
 def store():
@@ -240,6 +356,7 @@ class Server:
         finally:
             if self.process:
                 self.kill()
+            self.store.remove()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

@@ -1,14 +1,12 @@
 """What was answered is there after a restart. (tests/faults kills it; this is the quick part.)"""
 
 import concurrent.futures
-import contextlib
 import hashlib
 import re
-import sqlite3
 
 import pytest
 
-from harness import ADMIN_KEY, Server, problem
+from harness import ADMIN_KEY, Server, only_sqlite, problem
 
 
 @pytest.fixture
@@ -60,10 +58,11 @@ def test_a_kill_keeps_everything(server):
     check(server, *stored)
 
 
+@only_sqlite
 def test_the_settings_of_the_file(server):
     """WAL, and pages as they are best for digests; a write is synchronous."""
     server.public.post("/messages", {"message": "x"})
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder))) as connection:
+    with server.store.connect(server.folder) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA page_size").fetchone() == (4096,)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -73,10 +72,9 @@ def test_the_settings_of_the_file(server):
 
 
 def test_a_reader_from_outside_does_not_stop_it(server):
-    """Somebody looks at the file with a long transaction, or locks it for a moment."""
+    """Somebody looks at the database with a long transaction."""
     record = server.admin.create("/coupons", {"title": "x"})
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder),
-                                            isolation_level=None)) as connection:
+    with server.store.connect(server.folder) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM coupons").fetchall()
         for i in range(50):
@@ -87,12 +85,11 @@ def test_a_reader_from_outside_does_not_stop_it(server):
 
 
 def test_a_writer_from_outside(server):
-    """While another process holds the file: 503, nothing lost; afterwards it goes on by itself."""
+    """While another process holds the database: 503, nothing lost; afterwards it goes on by itself."""
     server.restart(query_timeout="300ms")
     record = server.admin.create("/coupons", {"title": "x"})
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder),
-                                            isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with server.store.connect(server.folder) as connection:
+        server.store.hold(connection, "coupons")
         response = server.admin.patch(f"/coupons/{record['id']}", {"title": "y"})
         value = problem(response, 503)
         assert int(response.headers["Retry-After"]) >= 0, value

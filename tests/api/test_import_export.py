@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -176,7 +175,7 @@ def empty(place):
         for record in place.dump("things"):
             assert place.server.admin.delete(f"/things/{record['id']}").status_code == 204
     else:
-        shutil.rmtree(place.server.data)
+        place.server.store.empty(place.server.folder)
 
 
 def test_a_foreign_csv(place):
@@ -464,7 +463,7 @@ def test_any_record_survives_the_round_trip(content):
         server.stop()
         # Into an empty database, by each format.
         for form, expected in (("ndjson", exported), ("csv", [as_csv_tells(each) for each in exported])):
-            shutil.rmtree(server.data)
+            server.store.empty(server.folder)
             source = (text.encode() if form == "csv" else
                       b"".join(json.dumps(each).encode() + b"\n" for each in exported))
             assert direct.load("things", source, form=form) == (len(content), 0, 0, 0)

@@ -1,7 +1,6 @@
 """Tables follow the definitions where nothing can be lost, and nowhere else."""
 
-import contextlib
-import sqlite3
+import decimal
 
 import pytest
 
@@ -48,18 +47,13 @@ def migrate(server, *arguments, check=None):
     return server.program("migrate", *arguments, check=check)
 
 
-@contextlib.contextmanager
 def tables(server):
-    with contextlib.closing(sqlite3.connect(server.store.path(server.folder))) as connection:
-        yield connection
+    return server.store.connect(server.folder)
 
 
 def indexes(server, table="things"):
     with tables(server) as connection:
-        names = [(row[1], bool(row[2]))
-                 for row in connection.execute(f"PRAGMA index_list({table})")]
-        return sorted((unique, [row[2] for row in connection.execute(f"PRAGMA index_info({name})")])
-                      for name, unique in names)
+        return sorted(server.store.indexes(connection, table))
 
 
 def test_a_start_without_changes_changes_nothing(server):
@@ -181,7 +175,7 @@ def test_a_dropped_property_when_it_is_allowed(server):
     server.start()
     assert server.public.list("/things") == [{"id": each["id"], "a": each["a"]}
                                              for each in server.made]
-    with tables(server) as connection, pytest.raises(sqlite3.OperationalError):
+    with tables(server) as connection, pytest.raises(server.store.Error):
         connection.execute("SELECT b FROM things")
 
 
@@ -270,10 +264,11 @@ def test_columns_are_the_databases_own(server):
                           "w": "2016-08-05T10:40:51.62+02:00",
                                      "o": {"z": 1, "a": 2}})
     with tables(server) as connection:
-        row = connection.execute("SELECT a, b, n, t, d, w, o FROM things WHERE b = 7").fetchone()
+        row = connection.execute(
+            "SELECT a, b, n, t, d, w, CAST(o AS TEXT) FROM things WHERE b = 7").fetchone()
     assert row[:4] == ("ä", 7, 1.5, 1)
-    assert row[4] == 150
-    assert "2016" in str(row[5]) or isinstance(row[5], int)
+    assert row[4] in (150, decimal.Decimal("1.50"))
+    assert "2016-08-05" in str(row[5])
     assert row[6] == '{"z":1,"a":2}'
 
 
@@ -282,7 +277,6 @@ def test_a_table_that_is_somebody_elses(server):
     with tables(server) as connection:
         connection.execute("CREATE TABLE foreigners (x TEXT)")
         connection.execute("INSERT INTO foreigners VALUES ('mine')")
-        connection.commit()
     server.restart()
     server.stop()
     server.define("foreigners", things("y: {type: string}"))
@@ -311,6 +305,7 @@ def test_names_that_sql_reserves():
 def test_a_database_that_is_none(server):
     """A file that is not SQLite's is left alone."""
     server.stop()
+    right = server.settings["database"]
     path = server.folder / "not-a-database"
     path.write_bytes(b"precious" * 1000)
     server.settings["database"] = f"sqlite:{path}"
@@ -319,5 +314,5 @@ def test_a_database_that_is_none(server):
     result = program("serve", folder=server.folder,
                      settings={**server.settings, "database": "oracle:x"})
     assert result.returncode != 0
-    server.settings["database"] = f"sqlite:{server.store.path(server.folder)}"
+    server.settings["database"] = right
     server.start()

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -14,7 +13,7 @@ struct pg_attempts *pg_attempts_create(void) {
         free(attempts);
         return NULL;
     }
-    if (uv_cond_init(&attempts->ended) != 0) {
+    if (uv_cond_init(&attempts->one_ended) != 0) {
         uv_mutex_destroy(&attempts->lock);
         free(attempts);
         return NULL;
@@ -23,9 +22,19 @@ struct pg_attempts *pg_attempts_create(void) {
 }
 
 static void free_attempts(struct pg_attempts *attempts) {
-    uv_cond_destroy(&attempts->ended);
+    uv_cond_destroy(&attempts->one_ended);
     uv_mutex_destroy(&attempts->lock);
     free(attempts);
+}
+
+// With the lock held. They have all but ended, so that this does not wait.
+static void join_ended(struct pg_attempts *attempts) {
+    while (attempts->ended) {
+        struct pg_attempt_thread *thread = attempts->ended;
+        attempts->ended = thread->next;
+        (void)pthread_join(thread->id, NULL);
+        free(thread);
+    }
 }
 
 void pg_attempts_close(struct pg_attempts *attempts, unsigned seconds) {
@@ -35,9 +44,9 @@ void pg_attempts_close(struct pg_attempts *attempts, unsigned seconds) {
     uv_mutex_lock(&attempts->lock);
     for (uint64_t now = clock_monotonic_ns(); attempts->running && now < until;
          now = clock_monotonic_ns())
-        (void)uv_cond_timedwait(&attempts->ended, &attempts->lock, until - now);
-    attempts->orphaned = attempts->running > 0;
-    bool orphaned = attempts->orphaned;
+        (void)uv_cond_timedwait(&attempts->one_ended, &attempts->lock, until - now);
+    join_ended(attempts);
+    bool orphaned = attempts->orphaned = attempts->running > 0;
     uv_mutex_unlock(&attempts->lock);
     if (!orphaned)
         free_attempts(attempts);
@@ -49,46 +58,58 @@ void pg_attempt_free(struct pg_attempt *attempt) {
     free(attempt);
 }
 
-// The last thing that an attempt's thread does.
-static void end_thread(struct pg_attempts *attempts) {
+// The last thing that a thread does with what it shares.
+static void end_thread(struct pg_attempt_thread *thread) {
+    struct pg_attempts *attempts = thread->attempts;
     uv_mutex_lock(&attempts->lock);
-    bool last = --attempts->running == 0 && attempts->orphaned;
-    uv_cond_signal(&attempts->ended);
+    bool orphaned = attempts->orphaned;
+    bool last = --attempts->running == 0;
+    if (!orphaned) {
+        thread->next = attempts->ended;
+        attempts->ended = thread;
+        uv_cond_signal(&attempts->one_ended);
+    }
     uv_mutex_unlock(&attempts->lock);
+    if (!orphaned)
+        return;
+    (void)pthread_detach(pthread_self());
+    free(thread);
     if (last)
         free_attempts(attempts);
 }
 
 static void *run_attempt(void *argument) {
     struct pg_attempt *attempt = argument;
-    struct pg_attempts *attempts = attempt->attempts;
+    struct pg_attempt_thread *thread = attempt->thread;
     attempt->link = pg_link_open(&attempt->address, &attempt->failure);
     // Under the lock: the mailbox is there as long as nobody gave us up.
-    uv_mutex_lock(&attempts->lock);
+    uv_mutex_lock(&thread->attempts->lock);
     bool posted = attempt->mailbox != NULL;
     if (posted)
         mailbox_post(attempt->mailbox, &attempt->letter);
-    uv_mutex_unlock(&attempts->lock);
+    uv_mutex_unlock(&thread->attempts->lock);
     if (!posted)
         pg_attempt_free(attempt);
-    end_thread(attempts);
+    end_thread(thread);
     return NULL;
 }
 
-// Signals are for the threads that know what to do with them.
-static bool start_thread(struct pg_attempt *attempt) {
-    pthread_t thread;
-    pthread_attr_t attributes;
+// With the lock held, which keeps the thread from its end until all is noted.
+static bool start_thread(struct pg_attempt *attempt, struct pg_attempts *attempts) {
+    struct pg_attempt_thread *thread = calloc(1, sizeof *thread);
     sigset_t all;
     sigset_t before;
-    if (pthread_attr_init(&attributes) != 0)
+    if (!thread)
         return false;
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    thread->attempts = attempts;
+    attempt->thread = thread;
+    // Signals are for the threads that know what to do with them.
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &attributes, run_attempt, attempt);
+    int error = pthread_create(&thread->id, NULL, run_attempt, attempt);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attributes);
+    if (error)
+        free(thread);
     return error == 0;
 }
 
@@ -105,7 +126,8 @@ struct pg_attempt *pg_attempt_start(struct pg_attempts *attempts, const struct p
     attempt->address = *address;
     attempt->address.url = strdup(address->url);
     uv_mutex_lock(&attempts->lock);
-    bool started = attempt->address.url && start_thread(attempt);
+    join_ended(attempts);
+    bool started = attempt->address.url && start_thread(attempt, attempts);
     attempts->running += started;
     uv_mutex_unlock(&attempts->lock);
     if (started)

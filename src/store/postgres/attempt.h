@@ -6,12 +6,22 @@
 #include "base/mailbox.h"
 #include "store/postgres/link.h"
 
+#include <pthread.h>
+
+// A thread of an attempt, which outlives the attempt by a moment.
+struct pg_attempt_thread {
+    pthread_t id;
+    struct pg_attempts *attempts;
+    struct pg_attempt_thread *next;
+};
+
 // All attempts of a store; any thread.
 struct pg_attempts {
     uv_mutex_t lock;
-    uv_cond_t ended;
-    size_t running; // guarded by lock: threads
-    bool orphaned;  // guarded by lock: the last of them frees this
+    uv_cond_t one_ended;
+    size_t running;                  // guarded by lock: threads
+    struct pg_attempt_thread *ended; // guarded by lock: to be joined
+    bool orphaned; // guarded by lock: nobody will join any more, and the last thread frees this
 };
 
 struct pg_attempt {
@@ -22,6 +32,7 @@ struct pg_attempt {
 
     // The attempt's own.
     struct pg_attempts *attempts;
+    struct pg_attempt_thread *thread;
     struct pg_address address;
     struct mailbox *mailbox; // guarded by attempts->lock; NULL when it was given up
 };
