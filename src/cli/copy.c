@@ -320,22 +320,18 @@ const struct command copy_command = {
     .synopsis = "--from URL --to URL",
     .summary = "Copy everything from one database to another",
     .description =
-        "Between SQLite and PostgreSQL, in both directions, or from one to another of a kind: all\n"
-        "records with their keys and versions, what is never shown too, the numbers that new keys "
-        "go\n"
-        "on from, the administrator's key and the key of cursors, both of which replace the "
-        "target's.\n"
-        "The target's tables are made by the definitions, which must be those of the source.\n"
+        "Between SQLite and PostgreSQL, in both directions, or from one to another of a kind:\n"
+        "all records with their keys and versions, what is never shown too, the numbers that\n"
+        "new keys go on from, the administrator's key and the key of cursors, both of which\n"
+        "replace the target's. The target's tables are made by the definitions, which must be\n"
+        "those of the source.\n"
         "\n"
-        "Stop what writes to the source before; servers that only read may go on. The target must "
-        "be\n"
-        "empty, and nobody else may write to it. What interrupts a copy costs nothing but time: "
-        "the\n"
-        "same command again goes on behind the last record that is there, after it has compared "
-        "those\n"
-        "before it. At the end both are read once more, and only if they have the same records, "
-        "by\n"
-        "number and by a digest of every value, the exit status is 0.\n",
+        "Stop what writes to the source before; servers that only read may go on. The target\n"
+        "must be empty, and nobody else may write to it. What interrupts a copy costs nothing\n"
+        "but time: the same command again goes on behind the last record that is there, once\n"
+        "it has compared those before it. At the end both are read once more, and only if\n"
+        "they have the same records, by number and by a digest of every value, the exit\n"
+        "status is 0.\n",
     .options = options,
     .uses = USED_BY_COPY,
     .examples =

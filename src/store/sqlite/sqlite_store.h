@@ -19,3 +19,16 @@ struct sqlite_options {
 // a failure otherwise.
 struct store *sqlite_store_open(const struct sqlite_options *options, struct log *log,
                                 struct failure *failure);
+
+// A backup of a database that others may use meanwhile: what was committed before it began, and
+// nothing of what comes later. While it lasts the database's log cannot be cut, so it grows.
+struct sqlite_backup {
+    const char *path; // of the database, which must exist
+    const char *copy; // of the file to be made, which must not; only its owner may read it
+    void (*on_progress)(void *context, uint64_t done, uint64_t total); // bytes; or NULL
+    void *context;
+};
+
+// Makes and checks it: one file that needs no other beside it, durable but for its name in the
+// folder. On failure no file is left.
+bool sqlite_store_backup(const struct sqlite_backup *backup, struct failure *failure);
