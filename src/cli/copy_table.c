@@ -252,8 +252,8 @@ static bool on_number(struct job *job, size_t call, const struct value *cells) {
 // The rows come again.
 static void on_restart(struct job *job) {}
 
-// The last number that a database made, 0 where it made none. A table that somebody else made may
-// have no such counter, and then it needs none.
+// The last number that a database made: 0 where it made none, -1 where it does not count. (A table
+// that somebody else made may do without; SQLite then goes on behind the largest key.)
 static bool last_number(struct caller *caller, const struct plan *plan, struct arena *arena,
                         int64_t *ret_number, struct failure *failure) {
     struct call call;
@@ -266,7 +266,10 @@ static bool last_number(struct caller *caller, const struct plan *plan, struct a
                       .owner = ret_number,
                       .on_row = on_number,
                       .on_restart = on_restart};
-    return caller_run(caller, &job, failure) || caller->outcome.kind == OUTCOME_FAILED;
+    if (caller_run(caller, &job, failure))
+        return true;
+    *ret_number = -1;
+    return caller->outcome.kind == OUTCOME_FAILED;
 }
 
 static int64_t larger(int64_t a, int64_t b) {
@@ -283,7 +286,7 @@ static bool continue_numbers(const struct table_copy *copy, struct copying *copy
         !last_number(&copying->target, copy->to, arena, &known, failure))
         return false;
     int64_t number = larger(made, last ? last->integer : 0);
-    if (number <= larger(known, 0))
+    if (known < 0 || number <= known)
         return true;
     if (!plan_continue_numbers(copy->to, number, arena, &call))
         return failure_out_of_memory(failure);
