@@ -1,0 +1,47 @@
+"""Behind a pgbouncer that pools transactions, so that each may come to another connection of the
+database: the core of the API, and pgbouncer's restart under load."""
+
+import concurrent.futures
+import time
+
+import pytest
+
+from clusters import Bouncer
+from harness import Server, problem
+from ledger import DEFINITIONS, Ledger
+
+RETURN = 2.0  # seconds after the restart, from when everything must be served
+
+
+@pytest.fixture(name="bouncer")
+def _bouncer(cluster):
+    cluster.clear()
+    with Bouncer(cluster) as bouncer:
+        yield bouncer
+
+
+def settings(bouncer):
+    return {"database": bouncer.url, "prepare": "off"}
+
+
+def test_the_core_of_the_api(bouncer):
+    with Server(DEFINITIONS, settings=settings(bouncer)) as server:
+        client = server.public
+        labels = [client.create("/labels", {"name": f"label {number:02}"}) for number in range(25)]
+        problem(client.post("/labels", {"name": "label 07"}), 409)
+        changed = client.patch(f"/labels/{labels[3]['id']}", {"name": "changed"})
+        assert changed.status_code == 200 and changed.json()["name"] == "changed"
+        problem(client.patch(f"/labels/{labels[4]['id']}", {"name": "label 05"}), 409)
+        assert client.delete(f"/labels/{labels[5]['id']}").status_code == 204
+        problem(client.get(f"/labels/{labels[5]['id']}"), 404)
+
+        pages = list(client.walk("/labels", sort="name", limit=7))
+        names = [record["name"] for page in pages for record in page]
+        assert len(pages) == 4
+        assert names == sorted({label["name"] for label in labels} - {"label 03", "label 05"}
+                               | {"changed"})
+
+        assert client.post("/messages", {"message": "once"}).status_code == 201
+        assert client.post("/messages", {"message": "once"}).status_code == 200
+    assert bouncer.cluster.rows("SELECT count(*) FROM labels") == [(24,)]
+    assert bouncer.cluster.rows("SELECT count(*) FROM messages") == [(1,)]
