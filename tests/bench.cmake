@@ -7,6 +7,6 @@ foreach(source IN LISTS bench_sources)
     add_executable(bench_${name} EXCLUDE_FROM_ALL "${source}")
     set_target_properties(bench_${name} PROPERTIES
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
-    target_link_libraries(bench_${name} PRIVATE trestle_warnings trestle_store_sqlite)
+    target_link_libraries(bench_${name} PRIVATE trestle_warnings trestle_store_sqlite PkgConfig::libpq)
     add_dependencies(bench_programs bench_${name})
 endforeach()
