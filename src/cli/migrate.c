@@ -1,6 +1,7 @@
 #include "cli/migrate.h"
 
 #include "cli/workspace.h"
+#include "resource/meta.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,17 @@ static const struct command_option options[] = {
     {.name = NULL},
 };
 
+// The table of trestle's own: whoever serves under `migrate: never` cannot make it.
+static bool make_meta_table(struct store *store, struct failure *failure) {
+    struct arena arena = {0};
+    struct meta_plan plan;
+    bool ok = meta_plan_make(&arena, dialect_of(store_dialect(store)), &plan)
+                  ? meta_create_table(store, &plan, &arena, failure)
+                  : failure_out_of_memory(failure);
+    arena_free(&arena);
+    return ok;
+}
+
 static int migrate(const struct invocation *invocation, const struct workspace *workspace,
                    struct difference *difference) {
     const struct migration *migration = &difference->migration;
@@ -135,6 +147,9 @@ static int run(const struct invocation *invocation) {
     if (!workspace_open(invocation->settings, parts, &workspace, &failure))
         return command_fail(invocation, "%s", failure.detail);
     int status = migrate(invocation, &workspace, &difference);
+    if (status == EXIT_SUCCESS && !invocation_option(invocation, "dry-run") &&
+        !make_meta_table(workspace.store, &failure))
+        status = command_fail(invocation, "%s", failure.detail);
     arena_free(&difference.arena);
     workspace_close(&workspace);
     return status;
