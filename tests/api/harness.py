@@ -175,10 +175,10 @@ STORES = {"sqlite": SqliteStore, "postgres": PostgresStore}
 only_sqlite = pytest.mark.skipif(STORE != "sqlite", reason="it is about SQLite's file")
 
 
-def store():
-    if STORE not in STORES:
-        raise RuntimeError(f"STORE={STORE}: there are {', '.join(STORES)}")
-    return STORES[STORE]()
+def store(name=STORE):
+    if name not in STORES:
+        raise RuntimeError(f"STORE={name}: there are {', '.join(STORES)}")
+    return STORES[name]()
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -242,10 +242,12 @@ class Server:
     """A running `trestle serve`. Its folder has resources/ and data/, and goes when it is closed.
 
     `definitions` are YAML texts by resource name; without any, and with `defaults`, the resources
-    that trestle ships with are served. `settings` become TRESTLE_* variables.
+    that trestle ships with are served. `settings` become TRESTLE_* variables. `store_name` is a
+    database other than $STORE.
     """
 
-    def __init__(self, definitions=None, *, defaults=None, settings=None, data=None):
+    def __init__(self, definitions=None, *, defaults=None, settings=None, data=None,
+                 store_name=STORE):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="trestle-test-"))
         self.resources = self.folder / "resources"
         self.data = pathlib.Path(data) if data else self.folder / "data"
@@ -255,7 +257,7 @@ class Server:
             self.resources.mkdir()
         for name, text in (definitions or {}).items():
             self.define(name, text)
-        self.store = store()
+        self.store = store(store_name)
         self.settings = {
             "admin_key": ADMIN_KEY,
             "resources": self.resources,
