@@ -1,5 +1,6 @@
 #include "resource/plan.h"
 
+#include "base/random.h"
 #include "base/table.h"
 
 #include <assert.h>
@@ -15,6 +16,22 @@ static bool is_changeable(const struct resource *resource, const struct property
 // Whether a client or trestle gives the value of a new record, and not the database.
 static bool is_given(const struct resource *resource, const struct property *property) {
     return resource->key.kind != KEY_INTEGER || property != resource->key.property;
+}
+
+// Whether a new record is given its first version, and not 1 by the database. Where clients choose
+// the keys, a record may go and another one come under its key: somebody who read the old one must
+// not find its version again.
+static bool is_version_given(const struct resource *resource) {
+    return resource->versioned && resource->key.kind == KEY_PROPERTY;
+}
+
+// One that was not there before; it leaves room to count up from it.
+static bool make_version(struct value *ret_version) {
+    uint64_t random;
+    if (!random_bytes(&random, sizeof random))
+        return false;
+    *ret_version = value_integer((int64_t)(random >> 2));
+    return true;
 }
 
 static const struct property *selected(const struct selection *selection, size_t index) {
@@ -101,6 +118,10 @@ static void append_given_columns(struct sql *sql, const struct resource *resourc
         sql_text(sql, count++ ? ", " : "");
         sql_name(sql, property->name);
     }
+    if (is_version_given(resource)) {
+        sql_text(sql, ", ");
+        sql_name(sql, version_column);
+    }
     sql_text(sql, ") VALUES (");
     size_t number = 0;
     for (size_t i = 0; i < resource->property_count; i++) {
@@ -109,6 +130,10 @@ static void append_given_columns(struct sql *sql, const struct resource *resourc
             continue;
         sql_text(sql, number ? ", " : "");
         append_parameter(sql, &number, property->kind);
+    }
+    if (is_version_given(resource)) {
+        sql_text(sql, ", ");
+        append_parameter(sql, &number, VALUE_INTEGER);
     }
     sql_text(sql, ")");
 }
@@ -267,13 +292,15 @@ bool plan_create(const struct plan *plan, const struct value *values, struct are
                  struct call *ret_call) {
     const struct resource *resource = plan->resource;
     struct value *parameters =
-        arena_allocate_zero(arena, resource->property_count, sizeof *parameters);
+        arena_allocate_zero(arena, resource->property_count + 1, sizeof *parameters);
     if (!parameters)
         return false;
     size_t count = 0;
     for (size_t i = 0; i < resource->property_count; i++)
         if (is_given(resource, &resource->properties[i]))
             parameters[count++] = values[i];
+    if (is_version_given(resource) && !make_version(&parameters[count++]))
+        return false;
     *ret_call = call_of(&plan->create, parameters, count);
     return true;
 }

@@ -12,8 +12,8 @@ struct plan {
     struct selection selection; // all that is shown; then write-only properties, and the version
                                 // last where the resource has one
     struct statement read;      // (key) -> selection
-    struct statement create;    // (values but made keys) -> selection; KEY_SHA256: no row where the
-                                // digest is there already
+    struct statement create;    // (values but made keys; a version where keys are chosen) ->
+                                // selection; KEY_SHA256: no row where the digest is there already
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
     struct statement restore;   // (selection): a record just as it was elsewhere
@@ -23,7 +23,8 @@ struct plan {
 bool plan_make(struct arena *arena, const struct dialect *dialect, const struct resource *resource,
                struct plan *ret_plan);
 
-// The calls. Parameters are put into the arena; false when there is no memory.
+// The calls. Parameters are put into the arena; false when there is no memory (or, for a create, no
+// randomness).
 bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
                struct call *ret_call);
 bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,

@@ -100,12 +100,28 @@ static void test_chosen_key(void **state) {
     struct fixture fixture;
     fixture_begin(&fixture, "places", chosen, STORE_SQLITE);
     assert_text_is(fixture.plan->create.sql,
-                   "INSERT INTO \"places\" (\"code\", \"name\") VALUES (?1, ?2) "
+                   "INSERT INTO \"places\" (\"code\", \"name\", \"_version\") VALUES (?1, ?2, ?3) "
                    "RETURNING \"code\", \"name\", \"_version\"");
     assert_text_is(fixture.plan->update.sql,
                    "UPDATE \"places\" SET \"name\" = ?1, \"_version\" = \"_version\" + 1 "
                    "WHERE \"code\" = ?2 AND \"_version\" = ?3 "
                    "RETURNING \"code\", \"name\", \"_version\"");
+    fixture_end(&fixture);
+}
+
+// A key that is free again may be given to another record; its version must not be.
+static void test_versions_of_chosen_keys(void **state) {
+    struct fixture fixture;
+    struct call first;
+    struct call second;
+    const struct value values[] = {value_text(VALUE_TEXT, TEXT("a")), value_null()};
+    fixture_begin(&fixture, "places", chosen, STORE_POSTGRES);
+    assert_true(plan_create(fixture.plan, values, &fixture.arena, &first));
+    assert_true(plan_create(fixture.plan, values, &fixture.arena, &second));
+    assert_int_equal(first.parameter_count, 3);
+    assert_int_equal(first.parameters[2].kind, VALUE_INTEGER);
+    assert_true(first.parameters[2].integer >= 0 && first.parameters[2].integer < INT64_MAX / 2);
+    assert_int_not_equal(first.parameters[2].integer, second.parameters[2].integer);
     fixture_end(&fixture);
 }
 
@@ -488,6 +504,7 @@ int main(void) {
         cmocka_unit_test(test_constant_statements_of_postgres),
         cmocka_unit_test(test_content_addressed),
         cmocka_unit_test(test_chosen_key),
+        cmocka_unit_test(test_versions_of_chosen_keys),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_values_of_a_row),
         cmocka_unit_test(test_restored_records),
