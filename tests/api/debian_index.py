@@ -141,3 +141,26 @@ def import_and_walk(limit):
         count = server.admin.get(
             "/packages?count=true&limit=1&filter=name != 'meanwhile'").headers["X-Total-Count"]
         assert count == str(len(source))
+
+
+def copy_there_and_back(limit, first, second, third):
+    """Imports into the first database, copies it to the second and that to the third: three exports
+    with one digest."""
+    lines, origin = records(limit)
+    print(f"{len(lines)} packages from {origin}")
+    server = Server(settings={"database": first})
+    try:
+        path = server.folder / "packages.ndjson"
+        path.write_bytes(b"\n".join(lines) + b"\n")
+        server.program("import", "packages", str(path), "--direct", check=0)
+        for source, target in ((first, second), (second, third)):
+            said = server.program("copy", "--from", source, "--to", target, check=0)
+            print(said.stdout + said.stderr)
+        exports = [server.program("export", "packages", "--direct", "--database", database,
+                                  check=0).stdout for database in (first, second, third)]
+        assert exports[0].count("\n") == len(lines)
+        assert len({hashlib.sha256(each.encode()).hexdigest() for each in exports}) == 1
+        theirs = [json.loads(line) for line in exports[2].splitlines()]
+        assert digest(theirs) == digest([json.loads(line) for line in lines])
+    finally:
+        server.close()

@@ -9,8 +9,9 @@ import pytest
 
 from harness import ADMIN_KEY, PROGRAM, RESOURCES, Server, program
 
-COMMANDS = ["serve", "check", "migrate", "import", "export", "version", "help"]
-WITH_SETTINGS = ["serve", "check", "migrate", "import", "export"]
+COMMANDS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "version",
+            "help"]
+WITH_SETTINGS = ["serve", "check", "migrate", "import", "export", "copy", "backup"]
 
 THINGS = """
 required: [name]
