@@ -254,6 +254,9 @@ class Bouncer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        return self._start_there()
+
+    def _start_there(self):
         users = self.folder / "users"
         users.write_text(f'"trestle" "{self.cluster.password}"\n')
         (self.folder / "ini").write_text(f"""
@@ -281,6 +284,13 @@ max_client_conn = 500
                                             **identity)
         return wait_until(lambda: self.process.poll() is not None and "dead" or self._answers(),
                           "pgbouncer answers") != "dead"
+
+    def restart(self, kill=False, away=0):
+        """Ends it, without any regard for its clients, and starts it on the same port."""
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self.process.wait(30)
+        time.sleep(away)
+        wait_until(self._start_there, "pgbouncer starts again")
 
     def _answers(self):
         try:

@@ -45,3 +45,49 @@ def test_the_core_of_the_api(bouncer):
         assert client.post("/messages", {"message": "once"}).status_code == 200
     assert bouncer.cluster.rows("SELECT count(*) FROM labels") == [(24,)]
     assert bouncer.cluster.rows("SELECT count(*) FROM messages") == [(1,)]
+
+
+def test_twenty_clients_on_four_connections(bouncer):
+    with Server(DEFINITIONS, settings=settings(bouncer)) as server:
+        ledger = Ledger(server, clients=20)
+        with ledger:
+            time.sleep(5)
+        print(ledger.summary())
+        assert not ledger.refusals(0, time.monotonic()), ledger.summary()
+        ledger.check_database(bouncer.cluster)
+
+
+def test_one_name_for_many(bouncer):
+    """Clients that want the same name at the same time: one gets it."""
+    with Server(DEFINITIONS, settings=settings(bouncer)) as server:
+        def create(number):
+            return server.public.post("/labels", {"name": f"name {number // 20}"}).status_code
+        with concurrent.futures.ThreadPoolExecutor(20) as threads:
+            answers = list(threads.map(create, range(400)))
+        assert sorted(answers) == [201] * 20 + [409] * 380
+    assert bouncer.cluster.rows("SELECT count(*) FROM labels") == [(20,)]
+
+
+@pytest.mark.parametrize("what", ["pgbouncer", "PostgreSQL"])
+def test_restarted_under_load(bouncer, what):
+    with Server(DEFINITIONS, settings=settings(bouncer)) as server:
+        ledger = Ledger(server, clients=20)
+        with ledger:
+            for number in range(6):
+                time.sleep(0.7)
+                since = time.monotonic()
+                if what == "pgbouncer":
+                    bouncer.restart(kill=number % 2 == 1, away=[0, 0, 1][number // 2])
+                else:
+                    [bouncer.cluster.quit, bouncer.cluster.crash_all][number % 2]()
+                    bouncer.cluster.resume()
+                back = time.monotonic()
+                time.sleep(RETURN + 0.5)
+                assert not ledger.surprises, ledger.surprises[:5]
+                late = ledger.refusals(back + RETURN, time.monotonic())
+                assert not late, [(event.started - back, event) for event in late[:5]]
+                print(f"round {number + 1}: {back - since:.2f} s away, "
+                      f"{len(ledger.refusals(since, back + RETURN))} refused")
+                ledger.check_database(bouncer.cluster)
+        print(ledger.summary())
+        ledger.check_database(bouncer.cluster)
