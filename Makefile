@@ -44,7 +44,7 @@ test-faults: build ## kill it, fill its disk: the tests that take long (release 
 	@tools/install_dependencies test
 	@TRESTLE=$(CURDIR)/build/release/trestle STORE=sqlite $(PYTEST) -v tests/faults/*.py
 
-bench: build ## measure it, as ratios against nginx and a plain C loop
+bench: build ## measure it, as ratios against nginx and plain C programs
 	@tools/install_dependencies test bench
 	@$(call compile,release,--target bench_programs)
 	@TRESTLE=$(CURDIR)/build/release/trestle BENCH_PROGRAMS=$(CURDIR)/build/release/bench tests/bench/run
