@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@ struct run {
     const char *path;
     char *temporary; // what is written meanwhile, in the same folder
     bool replaces;
+    sigset_t signals; // that end the program
     struct progress progress;
 };
 
@@ -41,10 +43,26 @@ static bool check_place(const struct run *run, struct failure *failure) {
                        run->path);
 }
 
-static void on_progress(void *context, uint64_t done, uint64_t total) {
+// The signals that end the program, but for those that it is to ignore.
+static void list_signals(sigset_t *ret_signals) {
+    static const int numbers[] = {SIGHUP, SIGINT, SIGTERM};
+    sigemptyset(ret_signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(ret_signals, numbers[i]);
+    }
+}
+
+// One of them ends the backup first, so that no part of it is left behind.
+static bool on_progress(void *context, uint64_t done, uint64_t total) {
     struct run *run = context;
+    sigset_t pending;
     progress_set_total(&run->progress, total);
     progress_update(&run->progress, done);
+    if (sigpending(&pending) != 0 || sigandset(&pending, &pending, &run->signals) != 0)
+        return true;
+    return sigisemptyset(&pending);
 }
 
 // Somebody else may have put something there meanwhile. Not every file system can look and rename
@@ -92,12 +110,16 @@ static bool run_with_progress(struct run *run, struct failure *failure) {
         run->temporary = NULL;
         return failure_out_of_memory(failure);
     }
+    sigset_t before;
+    list_signals(&run->signals);
+    (void)pthread_sigmask(SIG_BLOCK, &run->signals, &before);
     progress_start(&run->progress, &(struct progress_work){.label = "Backing up"});
     bool ok = back_up(run, failure);
     if (ok)
         progress_finish(&run->progress);
     else
         progress_hide(&run->progress);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); // which may end it now
     free(run->temporary);
     return ok;
 }

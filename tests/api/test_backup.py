@@ -2,8 +2,10 @@
 
 import concurrent.futures
 import os
+import signal
 import sqlite3
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -178,13 +180,28 @@ def test_a_full_disk_leaves_nothing(server, tmp_path):
     """By a limit on the size of files."""
     for i in range(3):
         server.public.create("/things", {"name": f"{i}" * 1_000_000})
-    said = harness.subprocess.run(
+    said = subprocess.run(
         ["bash", "-c", 'ulimit -f 1024; exec "$0" "$@"', harness.PROGRAM, "backup",
          str(tmp_path / "backup.db")],
         env={"TRESTLE_DATABASE": server.settings["database"]}, cwd=tmp_path, capture_output=True)
     assert said.returncode == 1, said.stderr
     assert b"backup.db" in said.stderr
     assert os.listdir(tmp_path) == []
+
+
+@only_sqlite
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_that_is_stopped_leaves_nothing(server, tmp_path, number):
+    for i in range(40):
+        server.public.create("/things", {"name": f"{i:02}" * 500_000})
+    process = subprocess.Popen(
+        [harness.PROGRAM, "backup", str(tmp_path / "backup.db")], cwd=tmp_path,
+        env={"TRESTLE_DATABASE": server.settings["database"]}, stderr=subprocess.DEVNULL)
+    harness.wait_until(lambda: os.listdir(tmp_path) or process.poll() is not None, "it began")
+    process.send_signal(number)
+    status = process.wait()
+    assert status in (-number, 0)
+    assert os.listdir(tmp_path) == ([] if status else ["backup.db"])
 
 
 def test_postgres_has_its_own_tool(tmp_path):

@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 enum {
-    STEP_PAGES = 256,     // between two looks at the progress
-    BUSY_TIMEOUT = 10000, // milliseconds
+    STEP_PAGES = 256,            // between two looks at the progress
+    PROGRESS_OPERATIONS = 10000, // the same, of SQLite's own operations
+    BUSY_TIMEOUT = 10000,        // milliseconds
 };
 
 // One backup, while it is made.
@@ -16,7 +17,8 @@ struct making {
     const struct sqlite_backup *backup;
     struct connection source;
     sqlite3 *copy;
-    bool is_made; // its file
+    bool is_made;  // its file
+    uint64_t size; // of it, once it is known
 };
 
 static bool refuse_file(const struct making *making, int error, struct failure *failure) {
@@ -32,6 +34,8 @@ static bool fail(const struct making *making, int code, struct failure *failure)
         error = 0;
     if (primary == SQLITE_NOMEM)
         return failure_out_of_memory(failure);
+    if (primary == SQLITE_INTERRUPT)
+        return failure_set(failure, FAILURE_STOPPING, "the backup was given up");
     return failure_set(failure, primary == SQLITE_FULL ? FAILURE_DISK_FULL : FAILURE_UNAVAILABLE,
                        "%s cannot be copied to %s: %s%s%s", making->backup->path,
                        making->backup->copy, sqlite3_errstr(code), error ? ": " : "",
@@ -83,12 +87,14 @@ static int64_t page_size_of(sqlite3 *database) {
     return size;
 }
 
-static void report(const struct making *making, sqlite3_backup *pages, int64_t page_size) {
+// Whether it is to go on.
+static bool report(struct making *making, sqlite3_backup *pages, int64_t page_size) {
     int total = sqlite3_backup_pagecount(pages);
     int done = total - sqlite3_backup_remaining(pages);
-    if (making->backup->on_progress)
-        making->backup->on_progress(making->backup->context, (uint64_t)(done * page_size),
-                                    (uint64_t)(total * page_size));
+    making->size = (uint64_t)(total * page_size);
+    return !making->backup->on_progress ||
+           making->backup->on_progress(making->backup->context, (uint64_t)(done * page_size),
+                                       making->size);
 }
 
 static bool copy_pages(struct making *making, struct failure *failure) {
@@ -98,12 +104,18 @@ static bool copy_pages(struct making *making, struct failure *failure) {
     int code = SQLITE_OK;
     while (pages && code == SQLITE_OK) {
         code = sqlite3_backup_step(pages, STEP_PAGES);
-        report(making, pages, page_size);
+        if (!report(making, pages, page_size) && code == SQLITE_OK)
+            code = SQLITE_INTERRUPT;
     }
     int finished = pages ? sqlite3_backup_finish(pages) : sqlite3_errcode(making->copy);
     if (code == SQLITE_DONE && finished == SQLITE_OK)
         return true;
-    return fail(making, finished, failure);
+    return fail(making, finished == SQLITE_OK ? code : finished, failure);
+}
+
+static int on_check_progress(void *context) {
+    const struct making *making = context;
+    return !making->backup->on_progress(making->backup->context, making->size, making->size);
 }
 
 // Pages are copied as they are; a database that is broken would be found out when its backup is
@@ -111,6 +123,8 @@ static bool copy_pages(struct making *making, struct failure *failure) {
 static bool check_copy(struct making *making, struct failure *failure) {
     sqlite3_stmt *statement;
     char answer[200] = "";
+    if (making->backup->on_progress)
+        sqlite3_progress_handler(making->copy, PROGRESS_OPERATIONS, on_check_progress, making);
     int code = sqlite3_prepare_v2(making->copy, "PRAGMA quick_check(1)", -1, &statement, NULL);
     if (code != SQLITE_OK)
         return fail(making, code, failure);

@@ -25,7 +25,8 @@ struct store *sqlite_store_open(const struct sqlite_options *options, struct log
 struct sqlite_backup {
     const char *path; // of the database, which must exist
     const char *copy; // of the file to be made, which must not; only its owner may read it
-    void (*on_progress)(void *context, uint64_t done, uint64_t total); // bytes; or NULL
+    // How many bytes are done, again and again while it lasts; false gives up. May be NULL.
+    bool (*on_progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };
 

@@ -9,6 +9,7 @@ struct fixture {
     sqlite3 *other; // somebody who uses the database
     bool writes;    // at each look at the progress, too
     uint64_t looks;
+    uint64_t stop_at; // 0: never
     uint64_t done;
     uint64_t total;
     bool goes_forward;
@@ -44,7 +45,7 @@ static void fill(struct fixture *fixture, int count) {
     scene_execute(fixture->other, sql);
 }
 
-static void on_progress(void *context, uint64_t done, uint64_t total) {
+static bool on_progress(void *context, uint64_t done, uint64_t total) {
     struct fixture *fixture = context;
     fixture->looks++;
     fixture->goes_forward = fixture->goes_forward && done >= fixture->done && done <= total;
@@ -54,6 +55,7 @@ static void on_progress(void *context, uint64_t done, uint64_t total) {
         scene_execute(fixture->other, "INSERT INTO t (name) VALUES ('later');"
                                       "UPDATE t SET name = 'changed' WHERE id % 7 = 0;"
                                       "PRAGMA wal_checkpoint(PASSIVE);");
+    return fixture->stop_at == 0 || fixture->looks < fixture->stop_at;
 }
 
 static bool back_up(struct fixture *fixture) {
@@ -164,6 +166,20 @@ static void a_broken_database_leaves_no_copy(void **state) {
     assert_false(is_there(fixture, ""));
 }
 
+static void it_can_be_given_up(void **state) {
+    struct fixture *fixture = *state;
+    fill(fixture, 5000);
+    for (fixture->stop_at = 1;; fixture->stop_at++) {
+        fixture->looks = 0;
+        fixture->done = 0;
+        if (back_up(fixture))
+            break;
+        assert_int_equal(fixture->failure.code, FAILURE_STOPPING);
+        assert_false(is_there(fixture, ""));
+    }
+    assert_true(fixture->stop_at > 5);
+}
+
 static void out_of_memory(void **state) {
     struct fixture *fixture = *state;
     for (ALLOCATION_FAILURES(nth)) {
@@ -181,10 +197,15 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_copy_is_one_whole_file),           TEST(an_empty_database_can_be_copied),
-        TEST(others_may_write_meanwhile),         TEST(what_is_not_committed_is_not_in_it),
-        TEST(a_file_that_is_there_is_left_alone), TEST(what_cannot_be_copied_says_why),
-        TEST(a_broken_database_leaves_no_copy),   TEST(out_of_memory),
+        TEST(a_copy_is_one_whole_file),
+        TEST(an_empty_database_can_be_copied),
+        TEST(others_may_write_meanwhile),
+        TEST(what_is_not_committed_is_not_in_it),
+        TEST(a_file_that_is_there_is_left_alone),
+        TEST(what_cannot_be_copied_says_why),
+        TEST(a_broken_database_leaves_no_copy),
+        TEST(it_can_be_given_up),
+        TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
