@@ -180,7 +180,7 @@ static void read_property(struct reader *reader, const struct property *property
     else
         refuse(reader,
                failure.code == FAILURE_OUT_OF_MEMORY ? failure.code : FAILURE_INVALID_PARAMETER,
-               "%.*s %s", TEXT_ARGS(property->name), failure.detail);
+               "%s", failure.detail);
 }
 
 const struct property *query_equality(const struct expression *expression,

@@ -120,7 +120,7 @@ class Pair:
     def _seen(self, answer, names):
         def named(text):
             return UUID.sub(lambda found: names.get(found[0], found[0]), text)
-        body = answer.text
+        body = answer.content.decode("utf-8")
         if answer.status_code >= 400 and body:
             value = json.loads(body)
             del value["request_id"]

@@ -273,6 +273,15 @@ static void test_refusals(void **state) {
     fixture_end(&fixture);
 }
 
+static void test_what_does_not_fit_is_named_once(void **state) {
+    struct fixture fixture;
+    struct query query;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    assert_false(fixture_read(&fixture, "open=1", &query));
+    assert_text_is(fixture.faults.items[0].detail, "open must be true or false");
+    fixture_end(&fixture);
+}
+
 static void test_unknown_parameters_name_those_that_exist(void **state) {
     struct fixture fixture;
     struct query query;
@@ -467,6 +476,7 @@ int main(void) {
         cmocka_unit_test(test_filters_are_joined),
         cmocka_unit_test(test_values_of_properties),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_what_does_not_fit_is_named_once),
         cmocka_unit_test(test_unknown_parameters_name_those_that_exist),
         cmocka_unit_test(test_all_faults_at_once),
         cmocka_unit_test(test_faults_are_bounded),
