@@ -271,6 +271,7 @@ auth_file = {users}
 pool_mode = transaction
 default_pool_size = {self.pool_size}
 max_client_conn = 500
+server_login_retry = 1
 """)
         identity = {}
         if self.cluster.user:

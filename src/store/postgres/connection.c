@@ -10,6 +10,7 @@
 struct pg_watch {
     uv_poll_t poll;
     struct pg_connection *connection;
+    int events; // that it watches for now
 };
 
 static void take_results(struct pg_connection *connection);
@@ -182,8 +183,12 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     take_results(connection);
 }
 
+// (To say the same again would cost libuv two calls of the kernel.)
 static void watch_for(struct pg_connection *connection, int events) {
-    (void)uv_poll_start(&connection->watch->poll, events, on_poll); // fails only where it is closed
+    struct pg_watch *watch = connection->watch;
+    if (watch->events != events)
+        (void)uv_poll_start(&watch->poll, events, on_poll); // fails only where it is closed
+    watch->events = events;
 }
 
 void pg_connection_flush(struct pg_connection *connection) {
@@ -324,8 +329,14 @@ static void take_results(struct pg_connection *connection) {
 
 // --- opening and closing
 
+// A COMMIT that waits for a standby may be told to wait no longer. It succeeds then, though a
+// failover would lose it; nothing but a warning tells.
 static void on_notice(void *argument, const PGresult *result) {
-    log_debug(argument, "PostgreSQL: %s", first_line(result));
+    struct pg_connection *connection = argument;
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    log_debug(pg_session_store(connection->session)->log, "PostgreSQL: %s", first_line(result));
+    if (function && strcmp(function, "SyncRepWaitForLSN") == 0)
+        connection->transaction.unreplicated = true;
 }
 
 static void set_up(struct pg_connection *connection) {
@@ -341,11 +352,10 @@ static void set_up(struct pg_connection *connection) {
 }
 
 static void adopt(struct pg_connection *connection, struct pg_link *link) {
-    struct postgres_store *store = pg_session_store(connection->session);
     connection->link = link;
     connection->broken = false;
     connection->retired = false;
-    (void)PQsetNoticeReceiver(link->connection, on_notice, store->log);
+    (void)PQsetNoticeReceiver(link->connection, on_notice, connection);
     if (!open_watch(connection)) {
         (void)pg_connection_close(connection);
         pg_lane_open_failed(connection->lane, "no memory");

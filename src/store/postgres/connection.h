@@ -28,7 +28,7 @@ enum pg_control {
     PG_NUMBER, // tells the transaction's number, where it has one
     PG_COMMIT,
     PG_ROLLBACK,
-    PG_FATE, // (number) tells what became of a transaction
+    PG_FATE, // (number) tells what became of a transaction, and which life of the server says so
     PG_DEALLOCATE,
     PG_CONTROLS
 };
@@ -57,10 +57,12 @@ struct pg_transaction {
     enum pg_phase phase;
     bool grouped;
     bool committed;                        // the server said so
+    bool unreplicated;                     // the server stopped waiting for a standby to have it
     struct outcome outcome;                // of a COMMIT that failed …
     bool again;                            // … and whether it may be tried again
     char number[24];                       // "" while it has none
-    char fate[16];                         // what was answered to PG_FATE
+    char fate[16];                         // what was answered to PG_FATE …
+    bool same_life;                        // … and whether by the server that committed
     char incarnation[PG_INCARNATION_SIZE]; // of the link that was lost
     uint64_t until;                        // PG_DOUBTFUL: when to give up asking
     uint64_t ask_at;                       // … and when to ask next

@@ -100,9 +100,9 @@ struct pg_fault pg_fault_of(const PGresult *result) {
 
 bool pg_fault_is_fatal(const PGresult *result) {
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    // An error without a state is libpq's own: it has nothing to read from.
-    if (PQresultStatus(result) == PGRES_FATAL_ERROR &&
-        !PQresultErrorField(result, PG_DIAG_SQLSTATE))
-        return true;
-    return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+    // PostgreSQL tells it of each error. One without it is libpq's own, which has nothing to read
+    // from, or a pooler's, which has lost the server and is about to leave us.
+    if (!severity)
+        return PQresultStatus(result) == PGRES_FATAL_ERROR;
+    return strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;
 }

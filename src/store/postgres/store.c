@@ -11,17 +11,19 @@
     "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "                             \
     "ELSE current_setting('synchronous_commit') END"
 
+// A crash of the server's keeps its start, but not the time from which its statistics count;
+// another server that takes over counts the WAL's timeline up.
+#define INCARNATION                                                                                \
+    "concat_ws(' ', left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), "                       \
+    "extract(epoch FROM pg_postmaster_start_time())::text, "                                       \
+    "(SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter))"
+
 static const struct {
     const char *sql;
     bool once;
 } controls[PG_CONTROLS] = {
     [PG_WATCH] = {"SELECT set_config('client_connection_check_interval', '1s', false)", true},
-    // A crash of the server's keeps its start, but not the time from which its statistics count;
-    // another server that takes over counts the WAL's timeline up.
-    [PG_INCARNATION] = {"SELECT concat_ws(' ', "
-                        "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), "
-                        "extract(epoch FROM pg_postmaster_start_time())::text, "
-                        "(SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter)) "
+    [PG_INCARNATION] = {"SELECT " INCARNATION " "
                         "WHERE pg_current_xact_id_if_assigned() IS NULL "
                         "AND pg_xact_status(NULL) IS NULL",
                         true},
@@ -34,7 +36,8 @@ static const struct {
     [PG_NUMBER] = {"SELECT pg_current_xact_id_if_assigned()::text", false},
     [PG_COMMIT] = {"COMMIT", false},
     [PG_ROLLBACK] = {"ROLLBACK", false},
-    [PG_FATE] = {"SELECT pg_xact_status($1::text::xid8)", true},
+    // Behind a pooler the life may be another than when the link was made.
+    [PG_FATE] = {"SELECT pg_xact_status($1::text::xid8), " INCARNATION, true},
 };
 
 static struct postgres_store *store_of(struct store *base) {

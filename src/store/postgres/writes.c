@@ -247,8 +247,7 @@ static void conclude(struct pg_connection *connection) {
     } else if (strcmp(fate, "aborted") == 0) {
         settle_lost(connection, pg_connection_take_jobs(connection));
     } else {
-        bool same_life = strcmp(connection->link->incarnation, transaction->incarnation) == 0;
-        bool committed = strcmp(fate, "committed") == 0 && same_life;
+        bool committed = strcmp(fate, "committed") == 0 && transaction->same_life;
         answer_all(connection, committed ? OUTCOME_DONE : OUTCOME_UNKNOWN);
     }
 }
@@ -280,10 +279,12 @@ static bool take_number(struct pg_transaction *transaction, const PGresult *resu
 static void take_fate(struct pg_transaction *transaction, const PGresult *result) {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *fate = "";
-    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
         fate = PQgetvalue(result, 0, 0);
-    else if (state && strcmp(state, "22023") == 0)
+        transaction->same_life = strcmp(PQgetvalue(result, 0, 1), transaction->incarnation) == 0;
+    } else if (state && strcmp(state, "22023") == 0) {
         fate = "aborted";
+    }
     (void)snprintf(transaction->fate, sizeof transaction->fate, "%s", fate);
 }
 
@@ -315,7 +316,8 @@ static void on_sync(struct pg_connection *connection) {
     case PG_UNDOING: settle_undone(connection); break;
     case PG_COMMITTING:
         if (connection->transaction.committed)
-            answer_all(connection, OUTCOME_DONE);
+            answer_all(connection, connection->transaction.unreplicated ? OUTCOME_UNKNOWN
+                                                                        : OUTCOME_DONE);
         else
             settle_refused(connection);
         break;
@@ -333,7 +335,9 @@ static void doubt(struct pg_connection *connection) {
                    connection->link->incarnation);
     struct job *jobs = pg_connection_close(connection);
     keep_jobs(connection, jobs);
-    if (transaction->committed || (tells && !transaction->number[0])) {
+    if (transaction->unreplicated) {
+        answer_all(connection, OUTCOME_UNKNOWN);
+    } else if (transaction->committed || (tells && !transaction->number[0])) {
         answer_all(connection, OUTCOME_DONE); // or it had changed nothing
     } else if (!tells) {
         answer_all(connection, OUTCOME_UNKNOWN);
