@@ -316,8 +316,8 @@ static void on_sync(struct pg_connection *connection) {
     case PG_UNDOING: settle_undone(connection); break;
     case PG_COMMITTING:
         if (connection->transaction.committed)
-            answer_all(connection, connection->transaction.unreplicated ? OUTCOME_UNKNOWN
-                                                                        : OUTCOME_DONE);
+            answer_all(connection,
+                       connection->transaction.unreplicated ? OUTCOME_UNKNOWN : OUTCOME_DONE);
         else
             settle_refused(connection);
         break;
