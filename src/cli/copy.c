@@ -46,10 +46,10 @@ static bool read_url(const struct invocation *invocation, const char *option,
 static bool is_same(const struct database_location *a, const struct database_location *b) {
     struct stat first;
     struct stat second;
-    if (a->dialect != b->dialect)
-        return false;
-    if (a->dialect == STORE_POSTGRES)
+    if (a->url && b->url)
         return strcmp(a->url, b->url) == 0;
+    if (!a->path || !b->path)
+        return false;
     return strcmp(a->path, b->path) == 0 ||
            (stat(a->path, &first) == 0 && stat(b->path, &second) == 0 &&
             first.st_dev == second.st_dev && first.st_ino == second.st_ino);
@@ -276,7 +276,7 @@ static bool copy_on_loop(struct run *run, const struct stored_schema *schema,
 }
 
 static int copy(struct run *run) {
-    struct stored_schema schema;
+    struct stored_schema schema = {0};
     struct failure failure;
     bool ok = open_source(run, &schema, &failure) || blame("source", &failure);
     ok = ok && (workspace_open(&run->to_settings, WORKSPACE_SERVE, &run->to, &failure) ||
