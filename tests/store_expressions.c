@@ -2,32 +2,89 @@
 // conditions and calculations over random records are put to both.
 //
 //   EXPRESSIONS=100000 SEED=1 store_expressions    more of them, or others
+#include "base/table.h"
 #include "random_things.h"
 #include "resource/dialect.h"
-#include "store/sqlite/cells.h"
+#include "store_place.h"
 #include "unit/testing.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 
 enum { RECORDS = 150 };
 
 static const int64_t now = RANDOM_NOW_SECONDS * INT64_C(1000);
 
+// A question about one record, or about all of them.
+struct question {
+    struct job job; // first, so that a job is a question
+    struct world *world;
+    struct call call;
+    struct outcome outcome;
+    struct value answers[RECORDS]; // one column's, without texts
+    size_t count;
+};
+
 struct world {
-    sqlite3 *database;
+    struct store_place place;
+    uv_loop_t loop;
+    struct store_session *session;
     const struct dialect *dialect;
     struct arena arena; // of the records
     struct value records[RECORDS][THING_COUNT];
+    struct question questions[RECORDS];
     struct dice dice;
     long count;
 };
 
-static sqlite3_stmt *prepare(struct world *world, struct text sql) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(world->database, sql.data, (int)sql.size, &statement, NULL) != SQLITE_OK)
-        print_error("%s: %.*s\n", sqlite3_errmsg(world->database), TEXT_ARGS(sql));
-    return statement;
+// --- the database
+
+static bool on_row(struct job *job, size_t call, const struct value *cells) {
+    struct question *question = (struct question *)job;
+    if (question->count < RECORDS)
+        question->answers[question->count++] = cells[0];
+    return true;
+}
+
+static void on_restart(struct job *job) {
+    ((struct question *)job)->count = 0;
+}
+
+static void on_done(struct job *job, const struct outcome *outcome) {
+    ((struct question *)job)->outcome = *outcome;
+}
+
+static void ask(struct world *world, struct question *question, enum job_kind kind,
+                const struct statement *statement, const struct value *parameters, size_t count) {
+    question->job = (struct job){.kind = kind,
+                                 .calls = &question->call,
+                                 .call_count = 1,
+                                 .deadline = UINT64_MAX,
+                                 .on_row = on_row,
+                                 .on_restart = on_restart,
+                                 .on_done = on_done};
+    question->call = (struct call){.statement = statement,
+                                   .parameters = parameters,
+                                   .parameter_count = count,
+                                   .expect = EXPECT_ANY};
+    question->count = 0;
+    question->outcome = (struct outcome){.kind = OUTCOME_UNKNOWN};
+    assert_true(store_submit(world->session, &question->job));
+}
+
+// Waits until the first `count` questions are answered.
+static void wait_for(struct world *world, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        while (world->questions[i].outcome.kind == OUTCOME_UNKNOWN)
+            uv_run(&world->loop, UV_RUN_ONCE);
+    }
+}
+
+static void run(struct world *world, struct text sql, const struct value *parameters,
+                size_t count) {
+    struct statement statement = {.sql = sql, .hash = text_hash(sql)};
+    ask(world, &world->questions[0], JOB_WRITE, &statement, parameters, count);
+    wait_for(world, 1);
+    assert_int_equal(world->questions[0].outcome.kind, OUTCOME_DONE);
 }
 
 static void create_table(struct world *world) {
@@ -38,69 +95,82 @@ static void create_table(struct world *world) {
                       TEXT_ARGS(world->dialect->column_type(&thing_properties[i])));
     }
     buffer_append_string(&sql, ")");
-    sqlite3_stmt *statement = prepare(world, buffer_text(&sql));
-    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
-    sqlite3_finalize(statement);
+    run(world, buffer_text(&sql), NULL, 0);
     buffer_free(&sql);
 }
 
 static void insert_records(struct world *world) {
-    struct buffer sql = {0};
-    buffer_append_string(&sql, "INSERT INTO things VALUES (?");
-    for (size_t i = 1; i < THING_COUNT; i++)
-        buffer_append_string(&sql, ", ?");
-    buffer_append_string(&sql, ")");
-    sqlite3_stmt *statement = prepare(world, buffer_text(&sql));
+    struct sql sql = sql_begin(world->dialect, &world->arena);
+    sql_text(&sql, "INSERT INTO things VALUES (");
+    for (size_t i = 0; i < THING_COUNT; i++) {
+        sql_text(&sql, i ? ", " : "");
+        world->dialect->placeholder(&sql, i + 1, thing_properties[i].kind);
+    }
+    sql_text(&sql, ")");
+    struct statement statement;
+    assert_true(sql_finish(&sql, NULL, 0, &statement));
     for (size_t i = 0; i < RECORDS; i++) {
         for (size_t j = 0; j < THING_COUNT; j++)
             world->records[i][j] = random_value(&world->dice, &thing_properties[j], &world->arena);
         world->records[i][0] = value_integer((int64_t)i);
-        assert_int_equal(cells_bind(statement, world->records[i], THING_COUNT), SQLITE_OK);
-        assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
-        sqlite3_reset(statement);
+        run(world, statement.sql, world->records[i], THING_COUNT);
     }
-    sqlite3_finalize(statement);
-    buffer_free(&sql);
 }
 
 static int set_up(void **state) {
     struct world *world = calloc(1, sizeof *world);
     const char *seed = getenv("SEED");
     const char *count = getenv("EXPRESSIONS");
-    world->dialect = dialect_of(STORE_SQLITE);
+    struct failure failure;
+    assert_non_null(world);
+    world->dialect = dialect_of(store_place_dialect());
     world->dice.state = seed ? strtoull(seed, NULL, 10) : 1;
     world->count = count ? strtol(count, NULL, 10) : 1000;
-    if (sqlite3_open(":memory:", &world->database) != SQLITE_OK)
-        return -1;
+    store_place_open(&world->place);
+    assert_int_equal(uv_loop_init(&world->loop), 0);
+    assert_true(store_attach(world->place.store, &world->loop, &world->session, &failure));
     create_table(world);
     insert_records(world);
     *state = world;
     return 0;
 }
 
+static void on_detached(void *owner) {}
+
 static int tear_down(void **state) {
     struct world *world = *state;
-    sqlite3_close(world->database);
+    store_detach(world->session, on_detached, NULL);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&world->loop), 0);
+    store_place_close(&world->place);
     arena_free(&world->arena);
     free(world);
     return 0;
 }
 
-// SELECT before WHERE or not, with an expression; NULL where it cannot be prepared.
-static sqlite3_stmt *prepare_with(struct world *world, const char *before,
-                                  const struct expression *expression, const char *after,
-                                  struct arena *arena) {
+// A statement with an expression in it; and its parameters. One that needs the number of a record
+// as its last parameter has it put where @ stands in `after`.
+static struct statement statement_with(struct world *world, const char *before,
+                                       const struct expression *expression, const char *after,
+                                       const struct column *column, struct arena *arena,
+                                       struct sql *ret_sql) {
     struct sql sql = sql_begin(world->dialect, arena);
+    struct statement statement;
     sql_text(&sql, before);
     sql_expression(&sql, expression, now);
-    sql_text(&sql, after);
-    struct statement statement;
-    assert_true(sql_finish(&sql, NULL, 0, &statement));
-    sqlite3_stmt *prepared = prepare(world, statement.sql);
-    assert_non_null(prepared);
-    assert_int_equal(cells_bind(prepared, sql.parameters, sql.parameter_count), SQLITE_OK);
-    return prepared;
+    for (const char *at = after; *at; at++) {
+        if (*at == '@')
+            sql_value(&sql, value_integer(0));
+        else
+            buffer_append_byte(&sql.text, *at);
+    }
+    assert_true(sql_finish(&sql, column, 1, &statement));
+    statement.once = true;
+    *ret_sql = sql;
+    return statement;
 }
+
+// --- the evaluator
 
 static bool holds(struct world *world, const struct expression *expression, size_t record,
                   struct arena *arena) {
@@ -112,34 +182,43 @@ static bool holds(struct world *world, const struct expression *expression, size
     return value.boolean;
 }
 
-static void show(struct world *world, struct text source, sqlite3_stmt *statement, size_t record) {
-    char *sql = sqlite3_expanded_sql(statement);
-    print_error("%.*s\n%s\nfor record %zu\n", TEXT_ARGS(source), sql, record);
-    sqlite3_free(sql);
-    const struct value store = world->records[record][19];
-    if (!value_is_null(store))
-        print_error("store: %.*s\n", TEXT_ARGS(store.text));
-    print_error("%s\n", sqlite3_errmsg(world->database));
+static void show(struct world *world, struct text source, const struct statement *statement,
+                 size_t record) {
+    print_error("%.*s\n%.*s\nfor record %zu\n", TEXT_ARGS(source), TEXT_ARGS(statement->sql),
+                record);
+    for (size_t i = 0; i < THING_COUNT; i++) {
+        const struct value *value = &world->records[record][i];
+        struct text name = thing_properties[i].name;
+        if (value_kind_has_text(value->kind))
+            print_error("%.*s: %.*s\n", TEXT_ARGS(name), TEXT_ARGS(value->text));
+        else if (value->kind == VALUE_REAL)
+            print_error("%.*s: %a\n", TEXT_ARGS(name), value->real);
+        else if (!value_is_null(*value))
+            print_error("%.*s: %lld\n", TEXT_ARGS(name), (long long)value->integer);
+    }
+    fail();
 }
 
 // Both judges name the records that a condition holds for.
 static void judge_condition(struct world *world, struct text source,
                             const struct expression *expression, struct arena *arena) {
-    sqlite3_stmt *statement =
-        prepare_with(world, "SELECT id FROM things WHERE ", expression, " ORDER BY id", arena);
-    int step = sqlite3_step(statement);
+    static const struct column id = {.kind = VALUE_INTEGER};
+    struct sql sql;
+    struct statement statement = statement_with(world, "SELECT id FROM things WHERE ", expression,
+                                                " ORDER BY id", &id, arena, &sql);
+    struct question *question = &world->questions[0];
+    ask(world, question, JOB_READ, &statement, sql.parameters, sql.parameter_count);
+    wait_for(world, 1);
+    if (question->outcome.kind != OUTCOME_DONE)
+        show(world, source, &statement, 0);
+    size_t found = 0;
     for (size_t i = 0; i < RECORDS; i++) {
-        bool expected = holds(world, expression, i, arena);
-        bool actual = step == SQLITE_ROW && sqlite3_column_int64(statement, 0) == (int64_t)i;
-        if (expected != actual) {
-            show(world, source, statement, i);
-            fail();
-        }
-        if (actual)
-            step = sqlite3_step(statement);
+        bool actual = found < question->count && question->answers[found].integer == (int64_t)i;
+        if (holds(world, expression, i, arena) != actual)
+            show(world, source, &statement, i);
+        found += actual;
     }
-    assert_int_equal(step, SQLITE_DONE);
-    sqlite3_finalize(statement);
+    assert_int_equal(found, question->count);
 }
 
 static struct expression *parse(struct arena *arena, enum expression_purpose purpose,
@@ -179,42 +258,47 @@ static void conditions_mean_the_same(void **state) {
     buffer_free(&source);
 }
 
+static bool is_same(const struct value *a, const struct value *b) {
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case VALUE_NULL: return true;
+    case VALUE_REAL: return a->real == b->real;
+    case VALUE_BOOLEAN: return a->boolean == b->boolean;
+    default: return a->integer == b->integer;
+    }
+}
+
 // What a calculation gives for each record: the same value, or an overflow.
 static void judge_calculation(struct world *world, const struct property *target,
                               struct text source, const struct expression *expression,
                               struct arena *arena) {
     const struct column column = {.kind = target->kind, .scale = target->scale};
-    sqlite3_stmt *statement =
-        prepare_with(world, "SELECT ", expression, " FROM things WHERE id = ?9999", arena);
+    struct sql sql;
+    struct statement statement = statement_with(world, "SELECT ", expression,
+                                                " FROM things WHERE id = @", &column, arena, &sql);
+    size_t size = sql.parameter_count * sizeof *sql.parameters;
     for (size_t i = 0; i < RECORDS; i++) {
+        struct value *parameters = arena_allocate(arena, size);
+        assert_non_null(parameters);
+        memcpy(parameters, sql.parameters, size);
+        parameters[sql.parameter_count - 1] = value_integer((int64_t)i);
+        ask(world, &world->questions[i], JOB_READ, &statement, parameters, sql.parameter_count);
+    }
+    wait_for(world, RECORDS);
+    for (size_t i = 0; i < RECORDS; i++) {
+        const struct question *question = &world->questions[i];
         struct value expected;
-        struct value actual;
         struct failure failure = {0};
         bool fits =
             expression_evaluate(expression, world->records[i], now, arena, &expected, &failure);
-        sqlite3_bind_int64(statement, 9999, (int64_t)i);
-        int step = sqlite3_step(statement);
-        bool same;
-        if (step == SQLITE_ROW) {
-            same = fits && cells_read(statement, &column, 1, &actual) == 1 &&
-                   expected.kind == actual.kind;
-            same = same && (value_is_null(expected) || target->kind != VALUE_BOOLEAN ||
-                            expected.boolean == actual.boolean);
-            if (same && !value_is_null(expected))
-                same = target->kind == VALUE_REAL      ? expected.real == actual.real
-                       : target->kind == VALUE_BOOLEAN ? expected.boolean == actual.boolean
-                                                       : expected.integer == actual.integer;
-        } else {
-            same = !fits && failure.code == FAILURE_OVERFLOW &&
-                   strcmp(sqlite3_errmsg(world->database), "integer overflow") == 0;
-        }
-        if (!same) {
-            show(world, source, statement, i);
-            fail();
-        }
-        sqlite3_reset(statement);
+        bool same =
+            fits ? question->outcome.kind == OUTCOME_DONE && question->count == 1 &&
+                       is_same(&question->answers[0], &expected)
+                 : failure.code == FAILURE_OVERFLOW && question->outcome.kind == OUTCOME_OVERFLOW;
+        if (!same)
+            show(world, source, &statement, i);
     }
-    sqlite3_finalize(statement);
 }
 
 static void calculations_mean_the_same(void **state) {
@@ -274,13 +358,16 @@ static void the_database_takes_what_is_allowed(void **state) {
         const struct expression *expression =
             parse(&arena, EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source));
         assert_non_null(expression);
-        sqlite3_stmt *statement =
-            prepare_with(world,
-                         "SELECT * FROM (SELECT id FROM things WHERE id < 0) AS part UNION ALL "
-                         "SELECT * FROM (SELECT id FROM things WHERE (",
-                         expression, ") AND id > 1 ORDER BY id) AS part LIMIT 9", &arena);
-        assert_int_not_equal(sqlite3_step(statement), SQLITE_ERROR);
-        sqlite3_finalize(statement);
+        static const struct column id = {.kind = VALUE_INTEGER};
+        struct sql sql;
+        struct statement statement = statement_with(
+            world,
+            "SELECT * FROM (SELECT id FROM things WHERE id < 0) AS part UNION ALL "
+            "SELECT * FROM (SELECT id FROM things WHERE (",
+            expression, ") AND id > 1 ORDER BY id) AS part LIMIT 9", &id, &arena, &sql);
+        ask(world, &world->questions[0], JOB_READ, &statement, sql.parameters, sql.parameter_count);
+        wait_for(world, 1);
+        assert_int_equal(world->questions[0].outcome.kind, OUTCOME_DONE);
         arena_free(&arena);
         buffer_free(&source);
     }

@@ -370,6 +370,60 @@ struct range {
     enum relation relation;
 };
 
+// ---- Which index serves a list ----
+
+// The columns of an index: those of its group, then the resource's key.
+static const struct property *index_column(const struct query *query,
+                                           const struct column_group *group, size_t column) {
+    if (column < group->property_count)
+        return group->properties[column];
+    return column == group->property_count ? query->resource->key.property : NULL;
+}
+
+// Whether the page is one stretch of an index: its first columns are those that the filter fixes,
+// all of them, and the next ones are the order, in one direction.
+static bool index_serves(const struct query *query, const struct column_group *group) {
+    const struct resource *resource = query->resource;
+    struct value value;
+    size_t fixed = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        fixed += query_fixes(query->filter, &resource->properties[i], &value);
+    size_t column = 0;
+    while (column < group->property_count &&
+           query_fixes(query->filter, group->properties[column], &value))
+        column++;
+    if (column < fixed)
+        return false;
+    for (size_t key = 0; key < query->sort_count; key++, column++)
+        if (index_column(query, group, column) != query->sort[key].property ||
+            query->sort[key].descending != query->sort[0].descending)
+            return false;
+    return true;
+}
+
+// A unique index has no key behind its columns on every database, so that it breaks ties only where
+// there are none: among records that lack nothing.
+static bool unique_serves(const struct query *query, const struct column_group *group) {
+    for (size_t i = 0; i < group->property_count; i++)
+        if (!group->properties[i]->required)
+            return false;
+    return index_serves(query, group);
+}
+
+// The declared index of which the page is one stretch, or NULL.
+static const struct column_group *serving_index(const struct query *query) {
+    const struct resource *resource = query->resource;
+    for (size_t i = 0; i < resource->index_count; i++)
+        if (index_serves(query, &resource->indexes[i]))
+            return &resource->indexes[i];
+    for (size_t i = 0; i < resource->unique_count; i++)
+        if (unique_serves(query, &resource->unique[i]))
+            return &resource->unique[i];
+    return NULL;
+}
+
+// ---- The SQL of a list ----
+
 // A list's SQL in the making. What a range needs more than once is bound once: parameters are
 // numbered, and the filter's text is kept to be repeated.
 struct list {
@@ -411,6 +465,14 @@ static void find_ranges(struct list *list) {
                 add_range(list, key, RELATION_NULL);
         }
     }
+}
+
+static void append_direction(struct sql *sql, bool descending, bool has_nulls) {
+    if (!has_nulls)
+        sql_text(sql, descending ? " DESC" : " ASC");
+    else
+        buffer_append_text(&sql->text, descending ? sql->dialect->order_descending
+                                                  : sql->dialect->order_ascending);
 }
 
 static void append_bound(struct list *list, size_t *number, struct value value) {
@@ -472,19 +534,36 @@ static void append_conditions(struct list *list, const struct range *range) {
     }
 }
 
-// The order by the keys from `first` on. The resource's key has no nulls, so nothing is said about
-// where they go, and the index of the key itself fits on every database.
-static void append_order(struct list *list, size_t first) {
+// PostgreSQL does not see that what IS NULL is in the order of an index on it, unless that order is
+// said: the first columns of the index that serves the list, where the filter wants null in them.
+static bool append_order_of_nulls(struct list *list) {
+    const struct query *query = list->query;
+    const struct column_group *index = serving_index(query);
+    struct value value;
+    bool any = false;
+    for (size_t i = 0; index && i < index->property_count; i++) {
+        const struct property *property = index->properties[i];
+        if (!query_fixes(query->filter, property, &value))
+            break;
+        if (!value_is_null(value))
+            continue;
+        sql_text(&list->sql, any ? ", " : " ORDER BY ");
+        sql_name(&list->sql, property->name);
+        append_direction(&list->sql, key_is_descending(query, 0), true);
+        any = true;
+    }
+    return any;
+}
+
+// The order by the keys from `first` on, behind what was said of it already. The resource's key has
+// no nulls, so nothing is said about where they go, and the index of the key itself fits on every
+// database.
+static void append_order(struct list *list, bool begun, size_t first) {
     struct sql *sql = &list->sql;
     for (size_t key = first; key < list->query->sort_count; key++) {
-        bool descending = key_is_descending(list->query, key);
-        sql_text(sql, key == first ? " ORDER BY " : ", ");
+        sql_text(sql, key == first && !begun ? " ORDER BY " : ", ");
         sql_name(sql, list->query->sort[key].property->name);
-        if (!key_has_nulls(list->query, key))
-            sql_text(sql, descending ? " DESC" : " ASC");
-        else
-            buffer_append_text(&sql->text, descending ? sql->dialect->order_descending
-                                                      : sql->dialect->order_ascending);
+        append_direction(sql, key_is_descending(list->query, key), key_has_nulls(list->query, key));
     }
 }
 
@@ -500,11 +579,16 @@ static void append_select(struct list *list, const struct range *range) {
     sql_text(sql, " FROM ");
     sql_name(sql, list->query->resource->name);
     append_conditions(list, range);
-    // Keys that are the same all over the range need no sorting.
+    // Keys that are the same all over the range need no sorting. PostgreSQL sees that by itself,
+    // and must be told all the same: it does not see that what IS NULL is in the order of its
+    // index.
+    bool begun = false;
     size_t first = 0;
-    if (range)
+    if (sql->dialect->store == STORE_POSTGRES)
+        begun = append_order_of_nulls(list);
+    else if (range)
         first = range->relation == RELATION_NULL ? range->key + 1 : range->key;
-    append_order(list, first);
+    append_order(list, begun, first);
     append_limit(list);
 }
 
@@ -520,7 +604,7 @@ static void append_union(struct list *list) {
         sql_text(sql, ") AS part");
     }
     if (sql->dialect->store == STORE_POSTGRES)
-        append_order(list, 0);
+        append_order(list, false, 0);
     append_limit(list);
 }
 
@@ -629,60 +713,13 @@ static bool filter_finds_one(const struct query *query) {
     return false;
 }
 
-// The columns of an index: those of its group, then the resource's key.
-static const struct property *index_column(const struct query *query,
-                                           const struct column_group *group, size_t column) {
-    if (column < group->property_count)
-        return group->properties[column];
-    return column == group->property_count ? query->resource->key.property : NULL;
-}
-
-// Whether the page is one stretch of an index: its first columns are those that the filter fixes,
-// all of them, and the next ones are the order, in one direction.
-static bool index_serves(const struct query *query, const struct column_group *group) {
-    const struct resource *resource = query->resource;
-    struct value value;
-    size_t fixed = 0;
-    for (size_t i = 0; i < resource->property_count; i++)
-        fixed += query_fixes(query->filter, &resource->properties[i], &value);
-    size_t column = 0;
-    while (column < group->property_count &&
-           query_fixes(query->filter, group->properties[column], &value))
-        column++;
-    if (column < fixed)
-        return false;
-    for (size_t key = 0; key < query->sort_count; key++, column++)
-        if (index_column(query, group, column) != query->sort[key].property ||
-            query->sort[key].descending != query->sort[0].descending)
-            return false;
-    return true;
-}
-
-// A unique index has no key behind its columns on every database, so that it breaks ties only where
-// there are none: among records that lack nothing.
-static bool unique_serves(const struct query *query, const struct column_group *group) {
-    for (size_t i = 0; i < group->property_count; i++)
-        if (!group->properties[i]->required)
-            return false;
-    return index_serves(query, group);
-}
-
 bool plan_list_is_short(const struct query *query) {
     static const struct column_group key_alone = {0};
-    const struct resource *resource = query->resource;
     if (query->count || query->offset > SHORT_OFFSET)
         return false;
     if (filter_finds_one(query))
         return true;
     if (!filter_is_fixed(query->filter))
         return false;
-    if (index_serves(query, &key_alone))
-        return true;
-    for (size_t i = 0; i < resource->index_count; i++)
-        if (index_serves(query, &resource->indexes[i]))
-            return true;
-    for (size_t i = 0; i < resource->unique_count; i++)
-        if (unique_serves(query, &resource->unique[i]))
-            return true;
-    return false;
+    return index_serves(query, &key_alone) || serving_index(query);
 }

@@ -119,13 +119,12 @@ bool pg_job_is_over(const struct pg_session *session, struct job *job) {
     return true;
 }
 
-static void leave_when_empty(struct pg_session *session);
-
 void pg_job_answer(struct pg_session *session, struct job *job) {
     struct outcome outcome = job->outcome; // the job may be gone before its caller has read it
     session->pending--;
     job->on_done(job, &outcome);
-    leave_when_empty(session);
+    if (session->detaching)
+        pg_session_stir(session); // it may end now
 }
 
 void pg_job_answer_with(struct pg_session *session, struct job *job, enum outcome_kind kind) {
@@ -311,9 +310,9 @@ static void on_tick(uv_timer_t *timer) {
     struct pg_session *session = timer->data;
     bool needed = session->pending > 0;
     look_at_cancelled(session);
-    for (size_t i = 0; i < pg_session_store(session)->connections && !session->closing; i++)
+    for (size_t i = 0; i < pg_session_store(session)->connections; i++)
         look_at_connection(&session->connections[i]);
-    for (size_t i = 0; i < PG_LANES && !session->closing; i++) {
+    for (size_t i = 0; i < PG_LANES; i++) {
         struct pg_lane *lane = &session->lanes[i];
         if (!lane_needs_connection(lane))
             continue;
@@ -321,7 +320,7 @@ static void on_tick(uv_timer_t *timer) {
         open_one(lane);
     }
     pg_session_stir(session);
-    if (!needed && !session->closing) {
+    if (!needed) {
         session->ticking = false;
         uv_timer_stop(&session->timer);
     }
@@ -332,33 +331,6 @@ static void tick_on(struct pg_session *session) {
         return;
     session->ticking = true;
     (void)uv_timer_start(&session->timer, on_tick, TICK, TICK);
-}
-
-// --- the turns of the loop
-
-static void on_check(uv_check_t *check) {
-    struct pg_session *session = check->data;
-    if (session->closing)
-        return;
-    session->stirred = false; // what follows may stir anew
-    if (session->cancelling)
-        look_at_cancelled(session);
-    for (size_t i = 0; i < PG_LANES && !session->closing; i++)
-        session->lanes[i].operations->dispatch(&session->lanes[i]);
-    if (session->stirred || session->closing)
-        return;
-    uv_check_stop(&session->check);
-    uv_idle_stop(&session->idle);
-}
-
-static void on_idle(uv_idle_t *idle) {}
-
-void pg_session_stir(struct pg_session *session) {
-    if (session->stirred || session->closing)
-        return;
-    session->stirred = true;
-    uv_check_start(&session->check, on_check);
-    uv_idle_start(&session->idle, on_idle);
 }
 
 // --- coming and going
@@ -389,7 +361,8 @@ static void on_mailbox_closed(struct mailbox *mailbox) {
     pg_session_handle_closed(session);
 }
 
-// Closes once nothing is left to answer.
+// Closes once nothing is left to answer. (That is at the end of a turn: what came in it has been
+// looked at, so that links are seen to have nothing under way.)
 static void leave_when_empty(struct pg_session *session) {
     if (!session->detaching || session->closing || session->pending)
         return;
@@ -401,6 +374,34 @@ static void leave_when_empty(struct pg_session *session) {
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
     mailbox_close(&session->mailbox, on_mailbox_closed);
 }
+
+// --- the turns of the loop
+
+static void on_check(uv_check_t *check) {
+    struct pg_session *session = check->data;
+    session->stirred = false; // what follows may stir anew
+    if (session->cancelling)
+        look_at_cancelled(session);
+    for (size_t i = 0; i < PG_LANES; i++)
+        session->lanes[i].operations->dispatch(&session->lanes[i]);
+    leave_when_empty(session);
+    if (session->stirred || session->closing)
+        return;
+    uv_check_stop(&session->check);
+    uv_idle_stop(&session->idle);
+}
+
+static void on_idle(uv_idle_t *idle) {}
+
+void pg_session_stir(struct pg_session *session) {
+    if (session->stirred || session->closing)
+        return;
+    session->stirred = true;
+    uv_check_start(&session->check, on_check);
+    uv_idle_start(&session->idle, on_idle);
+}
+
+// --- attaching and submitting
 
 // How many of a session's connections are for which lane.
 static void share_out(size_t connections, size_t counts[PG_LANES]) {
@@ -464,7 +465,7 @@ void pg_session_detach(struct store_session *base, void (*on_detached)(void *own
     session->detaching = true;
     session->on_detached = on_detached;
     session->owner = owner;
-    leave_when_empty(session);
+    pg_session_stir(session);
 }
 
 static struct pg_queue *queue_for(struct pg_session *session, const struct job *job) {

@@ -372,11 +372,13 @@ static void test_position_on_postgres(void **state) {
     struct call call = list(&fixture, "sort=-rank&fields=id", position, false);
     assert_text_is(call.statement->sql,
                    "SELECT * FROM (SELECT \"id\", \"rank\"" FROM
-                   " WHERE \"rank\" = $1::bigint AND \"id\" < $2::bigint ORDER BY \"id\" DESC "
+                   " WHERE \"rank\" = $1::bigint AND \"id\" < $2::bigint "
+                   "ORDER BY \"rank\" DESC NULLS LAST, \"id\" DESC "
                    "LIMIT $3::bigint) AS part UNION ALL SELECT * FROM (SELECT \"id\", \"rank\"" FROM
                    " WHERE \"rank\" < $1::bigint ORDER BY \"rank\" DESC NULLS LAST, \"id\" DESC "
                    "LIMIT $3::bigint) AS part UNION ALL SELECT * FROM (SELECT \"id\", \"rank\"" FROM
-                   " WHERE \"rank\" IS NULL ORDER BY \"id\" DESC LIMIT $3::bigint) AS part "
+                   " WHERE \"rank\" IS NULL ORDER BY \"rank\" DESC NULLS LAST, \"id\" DESC "
+                   "LIMIT $3::bigint) AS part "
                    "ORDER BY \"rank\" DESC NULLS LAST, \"id\" DESC LIMIT $3::bigint");
     fixture_end(&fixture);
 }
