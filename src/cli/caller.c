@@ -11,10 +11,16 @@ static void on_timer(uv_timer_t *timer) {
     submit(timer->data);
 }
 
-// Whether a job of which nothing happened may be tried again after a while.
+// Whether nothing happened because of what may pass. (A file that cannot be read will not be read a
+// second later, but a server comes back.)
+static bool may_pass(const struct caller *caller, enum outcome_kind kind) {
+    bool is_server = store_dialect(caller->session->store) == STORE_POSTGRES;
+    return kind == OUTCOME_BUSY || (kind == OUTCOME_UNAVAILABLE && is_server);
+}
+
 static bool may_try_again(struct caller *caller, enum outcome_kind kind) {
     uint64_t now = clock_monotonic();
-    if (kind != OUTCOME_BUSY && kind != OUTCOME_UNAVAILABLE) {
+    if (!may_pass(caller, kind)) {
         caller->gives_up_at = 0;
         return false;
     }
@@ -37,8 +43,11 @@ static void on_done(struct job *job, const struct outcome *outcome) {
 
 static void submit(struct caller *caller) {
     caller->job.deadline = clock_monotonic() + PATIENCE;
-    if (!store_submit(caller->session, &caller->job))
-        on_done(&caller->job, &(struct outcome){.kind = OUTCOME_BUSY});
+    caller->is_refused = !store_submit(caller->session, &caller->job);
+    if (!caller->is_refused)
+        return;
+    caller->outcome = (struct outcome){.kind = OUTCOME_CANCELLED};
+    caller->is_waiting = false;
 }
 
 bool caller_open(struct caller *caller, uv_loop_t *loop, struct store *store,
@@ -63,6 +72,8 @@ void caller_start(struct caller *caller, const struct job *job) {
 bool caller_finish(struct caller *caller, struct failure *failure) {
     while (caller->is_waiting)
         (void)uv_run(caller->loop, UV_RUN_ONCE);
+    if (caller->is_refused)
+        return failure_set(failure, FAILURE_QUEUE_FULL, "the database takes no more work");
     return outcome_failure(&caller->outcome, failure);
 }
 

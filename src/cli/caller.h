@@ -1,7 +1,7 @@
 // A caller runs jobs on a store, one after another, for who has nothing else to do meanwhile. It
-// keeps its session, where store_run makes one for each job. A database that is locked or away is
-// waited for, up to a minute. It owns the session; several callers may share a loop, which must
-// outlive them.
+// keeps its session, where store_run makes one for each job. A database that is locked, and a
+// server that is away, is waited for, up to a minute. It owns the session; several callers may
+// share a loop, which must outlive them.
 #pragma once
 
 #include "store/store.h"
@@ -14,6 +14,7 @@ struct caller {
     uint64_t gives_up_at; // clock_monotonic(); 0: the database was there at the last look
     struct outcome outcome;
     bool is_waiting; // a job is under way
+    bool is_refused; // the store did not take the last one: there is no memory, or others fill it
     bool is_closing;
 };
 

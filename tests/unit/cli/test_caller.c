@@ -34,13 +34,14 @@ static void on_restart(struct job *job) {
     fixture->rows = 0;
 }
 
-static void begin(struct fixture *fixture, const struct scripted_job *script, size_t count) {
+static void begin(struct fixture *fixture, enum store_dialect dialect,
+                  const struct scripted_job *script, size_t count) {
     const struct text sql = TEXT("SELECT 5");
     *fixture = (struct fixture){0};
     fixture->statement = (struct statement){
         .sql = sql, .hash = text_hash(sql), .columns = &column, .column_count = 1};
     fixture->call = (struct call){.statement = &fixture->statement, .expect = EXPECT_ANY};
-    fixture->store = scripted_store_open(STORE_SQLITE, script, count, &fixture->failure);
+    fixture->store = scripted_store_open(dialect, script, count, &fixture->failure);
     assert_non_null(fixture->store);
     assert_int_equal(uv_loop_init(&fixture->loop), 0);
     assert_true(caller_open(&fixture->caller, &fixture->loop, fixture->store, &fixture->failure));
@@ -67,7 +68,7 @@ static void end(struct fixture *fixture) {
 static void jobs_run_one_after_another(void **state) {
     static const struct scripted_job script[] = {{ROW}, {ROW}};
     struct fixture fixture;
-    begin(&fixture, script, 2);
+    begin(&fixture, STORE_POSTGRES, script, 2);
     struct job job = job_of(&fixture);
     for (unsigned i = 1; i <= 2; i++) {
         assert_true(caller_run(&fixture.caller, &job, &fixture.failure));
@@ -79,12 +80,10 @@ static void jobs_run_one_after_another(void **state) {
 
 // Rows that came before the database went away come again.
 static void a_database_that_is_away_is_waited_for(void **state) {
-    static const struct scripted_job script[] = {{ROW, .outcome.kind = OUTCOME_BUSY},
-                                                 {ROW, .outcome.kind = OUTCOME_UNAVAILABLE},
-                                                 {.refused = true},
-                                                 {ROW}};
+    static const struct scripted_job script[] = {
+        {ROW, .outcome.kind = OUTCOME_BUSY}, {ROW, .outcome.kind = OUTCOME_UNAVAILABLE}, {ROW}};
     struct fixture fixture;
-    begin(&fixture, script, 4);
+    begin(&fixture, STORE_POSTGRES, script, 3);
     struct job job = job_of(&fixture);
     assert_true(caller_run(&fixture.caller, &job, &fixture.failure));
     assert_int_equal(fixture.rows, 1);
@@ -100,7 +99,7 @@ static void nothing_else_is_tried_again(void **state) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const struct scripted_job script[] = {{ROW, .outcome.kind = kinds[i]}, {ROW}};
         struct fixture fixture;
-        begin(&fixture, script, 2);
+        begin(&fixture, STORE_POSTGRES, script, 2);
         struct job job = job_of(&fixture);
         assert_false(caller_run(&fixture.caller, &job, &fixture.failure));
         assert_int_equal(fixture.caller.outcome.kind, kinds[i]);
@@ -110,10 +109,32 @@ static void nothing_else_is_tried_again(void **state) {
     }
 }
 
+static void a_file_that_cannot_be_read_is_not_waited_for(void **state) {
+    static const struct scripted_job script[] = {{ROW, .outcome.kind = OUTCOME_BUSY},
+                                                 {ROW, .outcome.kind = OUTCOME_UNAVAILABLE}};
+    struct fixture fixture;
+    begin(&fixture, STORE_SQLITE, script, 2);
+    struct job job = job_of(&fixture);
+    assert_false(caller_run(&fixture.caller, &job, &fixture.failure));
+    assert_int_equal(fixture.caller.outcome.kind, OUTCOME_UNAVAILABLE);
+    end(&fixture);
+}
+
+static void a_refused_job_fails_at_once(void **state) {
+    static const struct scripted_job script[] = {{.refused = true}, {ROW}};
+    struct fixture fixture;
+    begin(&fixture, STORE_POSTGRES, script, 2);
+    struct job job = job_of(&fixture);
+    assert_false(caller_run(&fixture.caller, &job, &fixture.failure));
+    assert_int_equal(fixture.failure.code, FAILURE_QUEUE_FULL);
+    assert_true(caller_run(&fixture.caller, &job, &fixture.failure));
+    end(&fixture);
+}
+
 static void closing_waits_for_a_job_but_not_for_the_database(void **state) {
     static const struct scripted_job script[] = {{ROW, .outcome.kind = OUTCOME_BUSY}};
     struct fixture fixture;
-    begin(&fixture, script, 1);
+    begin(&fixture, STORE_POSTGRES, script, 1);
     struct job job = job_of(&fixture);
     caller_start(&fixture.caller, &job);
     end(&fixture);
@@ -130,6 +151,8 @@ int main(void) {
         cmocka_unit_test(jobs_run_one_after_another),
         cmocka_unit_test(a_database_that_is_away_is_waited_for),
         cmocka_unit_test(nothing_else_is_tried_again),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_not_waited_for),
+        cmocka_unit_test(a_refused_job_fails_at_once),
         cmocka_unit_test(closing_waits_for_a_job_but_not_for_the_database),
         cmocka_unit_test(one_that_was_never_opened_may_be_closed),
     };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "store/scripted_store.h"
 #include "store/sqlite/sqlite_store.h"
+#include "unit/allocation.h"
 #include "unit/cli/folder.h"
 #include "unit/cli/resource_fixture.h"
 
@@ -362,6 +363,27 @@ static void a_doubtful_commit_can_be_gone_on_from(void **state) {
     fixture->target = real;
 }
 
+// What fails says so, and leaves a target that can be gone on from.
+static void out_of_memory(void **state) {
+    struct fixture *fixture = *state;
+    fill(fixture->source, 5, 20);
+    for (size_t nth = 1;; nth++) {
+        begin(fixture);
+        allocation_fail_from(nth);
+        bool done = resume(fixture) && copy_rest(fixture) && verify(fixture);
+        bool failed = allocation_allow();
+        end(fixture);
+        assert_true(done || failed);
+        if (!done)
+            assert_int_not_equal(fixture->failure.code, FAILURE_NONE);
+        copy_all(fixture);
+        assert_int_equal(fixture->copy.count, 5);
+        run_sql(fixture->target, "DELETE FROM things");
+        if (!failed)
+            break;
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -379,6 +401,7 @@ int main(void) {
         TEST(a_record_in_the_way_is_named),
         TEST(a_source_that_fails_leaves_what_it_gave),
         TEST(a_doubtful_commit_can_be_gone_on_from),
+        TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
