@@ -123,6 +123,7 @@ class Proxy:
         pass    everything, at once
         delay   everything, up to a quarter of a second late
         silent  nothing, in neither direction; connections are accepted
+        deaf    what trestle asks; the answers are lost, and what follows them
         refuse  connections are closed at once
     """
 
@@ -200,6 +201,7 @@ class Proxy:
 
     def _pump(self, client, server):
         other = {client: server, server: client}
+        deaf = False  # where something was lost, nothing may follow
         while True:
             ready, _, _ = select.select([client, server], [], [], 0.05)
             if self.mode == "silent":
@@ -209,6 +211,9 @@ class Proxy:
                 data = each.recv(65536)
                 if not data:
                     return
+                deaf = deaf or self.mode == "deaf"
+                if deaf and each is server:
+                    continue
                 if self.mode == "delay":
                     time.sleep(random.random() / 4)
                 data, cut = self._count(data)

@@ -109,7 +109,15 @@ def be_silent_and_cut(proxy, choice):
     proxy.mode = "pass"
 
 
-TROUBLES = [cut_somewhere, cut_one, refuse, delay, be_silent, be_silent_and_cut]
+def lose_answers(proxy, choice):
+    """What is asked is done, and nobody is told."""
+    proxy.mode = "deaf"
+    time.sleep(choice.choice([0.01, 0.03, 0.1]))
+    proxy.mode = "pass"  # before the cut, which ends all whose answers have gaps
+    proxy.cut()
+
+
+TROUBLES = [cut_somewhere, cut_one, lose_answers, refuse, delay, be_silent, be_silent_and_cut]
 
 
 @pytest.fixture
@@ -127,7 +135,7 @@ def test_a_bad_network(cluster, proxy):
     with Server(DEFINITIONS, settings={"database": proxy.url(cluster)}) as server:
         ledger = Ledger(server)
         with ledger:
-            for number in range(max(ROUNDS * 6 // 10, len(TROUBLES))):
+            for number in range(max(ROUNDS * 7 // 10, len(TROUBLES))):
                 trouble = TROUBLES[number % len(TROUBLES)]
                 seconds, refused = run_round(ledger, trouble, proxy, choice)
                 print(f"round {number + 1}, {trouble.__name__}: {seconds:.2f} s, "
