@@ -339,6 +339,9 @@ static void on_notice(void *argument, const PGresult *result) {
         connection->transaction.unreplicated = true;
 }
 
+// While nobody uses a link, nobody listens.
+static void ignore_notice(void *argument, const PGresult *result) {}
+
 static void set_up(struct pg_connection *connection) {
     if (!pg_session_store(connection->session)->unprepared) {
         pg_connection_send_control(connection, PG_SETTINGS, NULL, 0);
@@ -417,10 +420,12 @@ struct job *pg_connection_close(struct pg_connection *connection) {
     close_watch(connection);
     struct postgres_store *store = pg_session_store(connection->session);
     bool good = pg_connection_is_idle(connection) && !connection->retired && !connection->broken;
-    if (good && connection->session->closing)
+    if (good && connection->session->closing) {
+        (void)PQsetNoticeReceiver(connection->link->connection, ignore_notice, NULL);
         postgres_store_leave_spare(store, connection->link);
-    else
+    } else {
         pg_link_close(connection->link);
+    }
     connection->link = NULL;
     connection->state = PG_CLOSED;
     connection->first = connection->count = 0;
