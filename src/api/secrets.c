@@ -152,8 +152,7 @@ bool secrets_load(struct store *store, struct text admin_key, struct secrets *re
     char made_key[SECRET_SIZE] = "";
     bool ok = meta_plan_make(&meta.arena, dialect_of(store_dialect(store)), &meta.plan) ||
               failure_out_of_memory(failure);
-    ok = ok && meta_create_table(store, &meta.plan, &meta.arena, failure) &&
-         load_cursor_key(&meta, secrets.cursor_key, failure) &&
+    ok = ok && load_cursor_key(&meta, secrets.cursor_key, failure) &&
          load_admin_key(&meta, admin_key, secrets.admin_digest, made_key, failure);
     arena_free(&meta.arena);
     if (ok) {

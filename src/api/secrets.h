@@ -17,8 +17,9 @@ enum { SECRET_SIZE = 3 + 43 + 6 + 1 };
 // Makes a new API key. False when the kernel gives no randomness.
 bool secret_make(char out[SECRET_SIZE]);
 
-// Loads the secrets from the store, making those that are not there yet. `admin_key` is the
-// configured key, or empty: then the stored digest counts, and where there is none a key is made,
-// stored as its digest, and given in `ret_made_key` (else "") to be shown this one time.
+// Loads the secrets from the store, which must have its system tables, making those that are not
+// there yet. `admin_key` is the configured key, or empty: then the stored digest counts, and where
+// there is none a key is made, stored as its digest, and given in `ret_made_key` (else "") to be
+// shown this one time.
 bool secrets_load(struct store *store, struct text admin_key, struct secrets *ret_secrets,
                   char ret_made_key[SECRET_SIZE], struct failure *failure);

@@ -5,6 +5,7 @@
 #include "cli/setting_value.h"
 #include "cli/workspace.h"
 #include "resource/meta.h"
+#include "resource/system_tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,11 +75,10 @@ static bool blame(const char *side, struct failure *failure) {
 
 // What a table has is not copied where there is no definition of it.
 static void tell_others(const struct catalogue *catalogue, const struct stored_schema *schema) {
-    struct text last = TEXT("trestle_meta");
+    struct text last = TEXT("");
     for (size_t i = 0; i < schema->column_count; i++) {
         struct text table = schema->columns[i].table;
-        if (text_equal(table, last) || text_is(table, "trestle_meta") ||
-            catalogue_plan(catalogue, table))
+        if (text_equal(table, last) || system_table_is(table) || catalogue_plan(catalogue, table))
             continue;
         (void)fprintf(stderr, "The table \"%.*s\" is of no resource, and is not copied.\n",
                       TEXT_ARGS(table));
@@ -153,8 +153,6 @@ static bool write_meta(struct run *run, struct meta_rows *meta, struct failure *
     struct call *calls = arena_allocate_zero(&meta->arena, meta->count, sizeof *calls);
     if (!calls || !meta_plan_make(&meta->arena, run->to.catalogue->dialect, &plan))
         return failure_out_of_memory(failure);
-    if (!meta_create_table(run->to.store, &plan, &meta->arena, failure))
-        return false;
     for (size_t i = 0; i < meta->count; i++)
         calls[i] = (struct call){.statement = &plan.replace,
                                  .parameters = meta->rows[i],
@@ -168,7 +166,7 @@ static bool write_meta(struct run *run, struct meta_rows *meta, struct failure *
 static bool copy_meta(struct run *run, const struct stored_schema *schema,
                       struct failure *failure) {
     struct meta_rows meta = {0};
-    if (!meta_is_there(schema)) // no server ever ran on it
+    if (!system_table_is_there(schema, TEXT("trestle_meta"))) // no server ever ran on it
         return true;
     bool ok =
         read_meta(run, &meta, failure) && (meta.count == 0 || write_meta(run, &meta, failure));
@@ -323,8 +321,8 @@ const struct command copy_command = {
         "Between SQLite and PostgreSQL, in both directions, or from one to another of a kind:\n"
         "all records with their keys and versions, what is never shown too, the numbers that\n"
         "new keys go on from, the administrator's key and the key of cursors, both of which\n"
-        "replace the target's. The target's tables are made by the definitions, which must be\n"
-        "those of the source.\n"
+        "replace the target's; not the answers that are kept for Idempotency-Key. The target's\n"
+        "tables are made by the definitions, which must be those of the source.\n"
         "\n"
         "Stop what writes to the source before; servers that only read may go on. The target\n"
         "must be empty, and nobody else may write to it. What interrupts a copy costs nothing\n"

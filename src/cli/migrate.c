@@ -1,7 +1,7 @@
 #include "cli/migrate.h"
 
 #include "cli/workspace.h"
-#include "resource/meta.h"
+#include "resource/system_tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,17 +13,27 @@ enum { START_TRIES = 20 };
 // What stands between the tables and the definitions; the steps belong to the arena.
 struct difference {
     struct arena arena;
+    struct stored_schema schema;
     struct migration migration;
 };
 
-static bool compare(struct store *store, const struct catalogue *catalogue,
-                    struct difference *difference, struct failure *failure) {
-    struct stored_schema schema = {0};
+static bool compare_resources(struct store *store, const struct catalogue *catalogue,
+                              struct difference *difference, struct failure *failure) {
+    difference->schema = (struct stored_schema){0};
     arena_reset(&difference->arena);
     // A store that is not there yet has no tables.
-    if (store && !migrate_read_schema(store, &difference->arena, &schema, failure))
+    if (store && !migrate_read_schema(store, &difference->arena, &difference->schema, failure))
         return false;
-    return migrate_plan(catalogue, &schema, &difference->arena, &difference->migration, failure);
+    return migrate_plan(catalogue, &difference->schema, &difference->arena, &difference->migration,
+                        failure);
+}
+
+// With the tables of trestle's own, which a server needs.
+static bool compare(struct store *store, const struct catalogue *catalogue,
+                    struct difference *difference, struct failure *failure) {
+    return compare_resources(store, catalogue, difference, failure) &&
+           system_tables_plan(&difference->schema, catalogue->dialect->store, &difference->arena,
+                              &difference->migration, failure);
 }
 
 static void print_steps(FILE *out, const struct migration *migration) {
@@ -82,7 +92,7 @@ bool migrate_at_start(const struct settings *settings, struct store *store,
 bool migrate_check(struct store *store, const struct catalogue *catalogue,
                    struct failure *failure) {
     struct difference difference = {0};
-    bool ok = compare(store, catalogue, &difference, failure);
+    bool ok = compare_resources(store, catalogue, &difference, failure);
     if (ok && difference.migration.step_count > 0)
         ok =
             failure_set(failure, FAILURE_REFUSED,
@@ -98,17 +108,6 @@ static const struct command_option options[] = {
     {.name = "allow-loss", .help = "do also what drops or rewrites something; take a copy before"},
     {.name = NULL},
 };
-
-// The table of trestle's own: whoever serves under `migrate: never` cannot make it.
-static bool make_meta_table(struct store *store, struct failure *failure) {
-    struct arena arena = {0};
-    struct meta_plan plan;
-    bool ok = meta_plan_make(&arena, dialect_of(store_dialect(store)), &plan)
-                  ? meta_create_table(store, &plan, &arena, failure)
-                  : failure_out_of_memory(failure);
-    arena_free(&arena);
-    return ok;
-}
 
 static int migrate(const struct invocation *invocation, const struct workspace *workspace,
                    struct difference *difference) {
@@ -147,9 +146,6 @@ static int run(const struct invocation *invocation) {
     if (!workspace_open(invocation->settings, parts, &workspace, &failure))
         return command_fail(invocation, "%s", failure.detail);
     int status = migrate(invocation, &workspace, &difference);
-    if (status == EXIT_SUCCESS && !invocation_option(invocation, "dry-run") &&
-        !make_meta_table(workspace.store, &failure))
-        status = command_fail(invocation, "%s", failure.detail);
     arena_free(&difference.arena);
     workspace_close(&workspace);
     return status;
