@@ -96,9 +96,28 @@ static void release(struct exchange *exchange) {
     catalogue_release(exchange->catalogue);
 }
 
+void exchange_stream_begin(struct exchange *exchange, bool endless) {
+    http_answer_field(&exchange->answer, "X-Request-Id", exchange->request_id);
+    http_stream_begin(exchange->request, &exchange->answer, endless);
+    exchange->streams = true;
+}
+
+// The exchange is gone with the request.
+static void end_stream(struct exchange *exchange, void (*end)(struct http_request *request)) {
+    struct http_request *request = exchange->request;
+    buffer_free(&exchange->answer.fields);
+    buffer_free(&exchange->answer.body);
+    release(exchange);
+    end(request);
+}
+
 static void answer(struct exchange *exchange) {
     struct http_request *request = exchange->request;
     struct http_answer answer = exchange->answer;
+    if (exchange->streams) {
+        end_stream(exchange, http_stream_end);
+        return;
+    }
     http_answer_field(&answer, "X-Request-Id", exchange->request_id);
     release(exchange);
     http_answer(request, &answer); // the exchange is gone with the request
@@ -109,7 +128,19 @@ void exchange_abandon(struct exchange *exchange) {
     answer(exchange);
 }
 
+// The status is out already: all that can be said is that the stream is not complete.
+static void break_off(struct exchange *exchange) {
+    if (!exchange->request->gone)
+        log_warning(exchange->service->options->log, "request %.*s broke off: %s",
+                    TEXT_ARGS(exchange->request_id), exchange->failure.detail);
+    end_stream(exchange, http_stream_abort);
+}
+
 static void fail(struct exchange *exchange) {
+    if (exchange->streams) {
+        break_off(exchange);
+        return;
+    }
     buffer_clear(&exchange->answer.body);
     buffer_clear(&exchange->answer.fields);
     problem_write(&exchange->failure, &exchange->faults, exchange->request_id, &exchange->answer);

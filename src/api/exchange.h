@@ -30,6 +30,14 @@ struct handler {
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
     bool (*on_row)(struct exchange *exchange, size_t call, const struct value *cells);
     enum step_result (*settle)(struct exchange *exchange); // what the store's outcome means
+
+    // Of an answer that is a stream (exchange_stream_begin); as in http.h. NULL: on_writable calls
+    // exchange_resume, on_stopping lets the stream go on, on_gone gives up the job that is out (a
+    // write is let finish) or ends the exchange. One that is set does that itself:
+    // exchange_abandon, now or later.
+    void (*on_writable)(struct exchange *exchange);
+    void (*on_stopping)(struct exchange *exchange);
+    void (*on_gone)(struct exchange *exchange);
 };
 
 enum { EXCHANGE_MAX_CALLS = 2 };
@@ -73,6 +81,7 @@ struct exchange {
     struct json_writer writer; // on answer.body
 
     struct http_answer answer;
+    bool streams; // its head is on its way; `answer` is the handler's to use
     struct failure failure;
     struct faults faults;
 };
@@ -83,7 +92,13 @@ void exchange_start(struct service *service, struct http_request *request);
 // Goes on after a wait.
 void exchange_resume(struct exchange *exchange);
 
-// Ends an exchange that waits for a body which will not come.
+// For steps: begins an answer that is a stream, with the status and the fields of exchange->answer,
+// which is empty afterwards. Then the handler writes with http_stream_write and waits (STEP_WAIT)
+// for whatever has exchange_resume go on at the same step, and may go back to the store
+// (STEP_REPEAT). STEP_NEXT from the last step ends the stream, STEP_FAIL breaks it off.
+void exchange_stream_begin(struct exchange *exchange, bool endless);
+
+// Ends an exchange whose client has gone and that waits for nothing.
 void exchange_abandon(struct exchange *exchange);
 
 // For steps: sets the failure and gives STEP_FAIL.

@@ -19,10 +19,26 @@ static void on_body(void *context, struct http_request *request) {
 static void on_gone(void *context, struct http_request *request) {
     struct exchange *exchange = request->owner;
     struct service *service = context;
-    if (!exchange->job_is_out)
+    if (exchange->streams && exchange->handler->on_gone)
+        exchange->handler->on_gone(exchange);
+    else if (!exchange->job_is_out)
         exchange_abandon(exchange);
     else if (exchange->job.kind != JOB_WRITE)
         store_cancel(service->session, &exchange->job);
+}
+
+static void on_writable(void *context, struct http_request *request) {
+    struct exchange *exchange = request->owner;
+    if (exchange->handler->on_writable)
+        exchange->handler->on_writable(exchange);
+    else
+        exchange_resume(exchange);
+}
+
+static void on_stopping(void *context, struct http_request *request) {
+    struct exchange *exchange = request->owner;
+    if (exchange->handler->on_stopping)
+        exchange->handler->on_stopping(exchange);
 }
 
 static void explain(void *context, const struct http_request *request,
@@ -94,6 +110,8 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
     service->handler = (struct http_handler){.on_head = on_head,
                                              .on_body = on_body,
                                              .on_gone = on_gone,
+                                             .on_writable = on_writable,
+                                             .on_stopping = on_stopping,
                                              .explain = explain,
                                              .on_answered = on_answered,
                                              .context = service};

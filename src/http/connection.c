@@ -58,7 +58,7 @@ static void input_end(struct http_connection *connection) {
 
 // --- output ---
 
-static struct output *gather(struct http_connection *connection) {
+struct output *connection_gather(struct http_connection *connection) {
     if (!connection->gathered)
         connection->gathered = spares_take_output(&connection->server->spares);
     if (!connection->gathered)
@@ -95,11 +95,18 @@ static bool send_later(struct http_connection *connection, size_t sent) {
 }
 
 static bool send_gathered(struct http_connection *connection) {
+    if (connection->sending)
+        return true;
+    stream_frame(connection);
     struct output *output = connection->gathered;
-    if (!output || connection->sending)
+    if (!output)
         return true;
     if (output->copied.failed)
         return false;
+    // The end of what libuv sends comes in another turn of the loop, so that a stream that fills as
+    // quickly as its client takes it does not keep the loop from others.
+    if (connection->stream.full)
+        return send_later(connection, 0);
     uv_buf_t pieces[OUTPUT_PIECES];
     unsigned count = output_rest(output, 0, pieces);
     int sent = uv_try_write(&connection->socket.stream, pieces, count);
@@ -141,11 +148,19 @@ static void explain_want_of_memory(struct http_connection *connection, struct ht
     }
 }
 
+void connection_gather_head(struct http_connection *connection, const struct response *response) {
+    struct http_server *server = connection->server;
+    struct output *output = connection_gather(connection);
+    if (!output)
+        return;
+    date_refresh(&server->date, clock_now() / 1000);
+    response_write_head(response, &server->date, output);
+}
+
 static void gather_answer(struct http_connection *connection, struct http_answer *answer,
                           bool last) {
     struct http_server *server = connection->server;
     const struct inbound *inbound = connection->inbound;
-    struct output *output = gather(connection);
     if (answer->fields.failed || answer->body.failed)
         explain_want_of_memory(connection, answer);
     struct response response = {
@@ -155,12 +170,9 @@ static void gather_answer(struct http_connection *connection, struct http_answer
         .last = last,
     };
     size_t size = response_has_content(&response) ? answer->body.size : 0;
-    if (output) {
-        date_refresh(&server->date, clock_now() / 1000);
-        response_write_head(&response, &server->date, output);
-        if (size > 0)
-            output_append_buffer(output, &answer->body);
-    }
+    connection_gather_head(connection, &response);
+    if (size > 0 && connection->gathered)
+        output_append_buffer(connection->gathered, &answer->body);
     server->handler->on_answered(server->handler->context, &inbound->request, answer->status, size);
     give_buffers(connection, answer);
 }
@@ -267,17 +279,61 @@ static bool step_with_handler(struct http_connection *connection) {
     return false;
 }
 
-static void continue_body(struct http_connection *connection) {
+void connection_continue(struct http_connection *connection) {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct output *output = gather(connection);
+    struct output *output = connection_gather(connection);
     connection->inbound->expects_continue = false;
     if (output)
         output_append(output, line, sizeof line - 1);
 }
 
+// The handler is told that no more of the body comes; `fault` where it did not come to its end.
+static void end_pieces(struct http_connection *connection, const struct failure *fault) {
+    const struct http_handler *handler = connection->server->handler;
+    struct http_request *request = &connection->inbound->request;
+    connection->state = CONNECTION_READY;
+    request->body = TEXT("");
+    request->fault = fault;
+    handler->on_body(handler->context, request);
+}
+
+static void give_piece(struct http_connection *connection, struct text piece) {
+    const struct http_handler *handler = connection->server->handler;
+    struct inbound *inbound = connection->inbound;
+    inbound->piece_wanted = false;
+    buffer_clear(&inbound->body); // the memory stays
+    deadline_stop(&connection->patience);
+    handler->on_piece(handler->context, &inbound->request, piece);
+}
+
+static bool step_pieces(struct http_connection *connection) {
+    struct inbound *inbound = connection->inbound;
+    struct failure *failure = &inbound->failure;
+    if (!inbound->piece_wanted)
+        return false;
+    if (!inbound->complete && failure->code == FAILURE_NONE)
+        (void)inbound_read_body(inbound, &connection->input); // its outcome stays in `inbound`
+    struct text piece = buffer_text(&inbound->body);
+    if (piece.size > 0) {
+        give_piece(connection, piece);
+        return true;
+    }
+    if (connection->ended && !inbound->complete && failure->code == FAILURE_NONE)
+        failure_set(failure, FAILURE_MALFORMED_REQUEST, "The request broke off");
+    if (inbound->complete || failure->code != FAILURE_NONE) {
+        end_pieces(connection, inbound->complete ? NULL : failure);
+        return true;
+    }
+    if (inbound->expects_continue && inbound->received == 0)
+        connection_continue(connection);
+    return false;
+}
+
 static bool step_body(struct http_connection *connection) {
     struct http_server *server = connection->server;
     struct inbound *inbound = connection->inbound;
+    if (inbound->in_pieces)
+        return step_pieces(connection);
     switch (inbound_read_body(inbound, &connection->input)) {
     case INBOUND_DONE:
         connection->state = CONNECTION_READY;
@@ -291,7 +347,7 @@ static bool step_body(struct http_connection *connection) {
         return true;
     }
     if (inbound->expects_continue && inbound->received == 0)
-        continue_body(connection);
+        connection_continue(connection);
     return false;
 }
 
@@ -368,12 +424,17 @@ static void settle_reading(struct http_connection *connection) {
         connection_close(connection);
 }
 
+// A handler that reads a body in pieces may be what the client waits for.
+static bool wants_input(const struct http_connection *connection) {
+    return !connection->inbound->in_pieces || connection->inbound->piece_wanted;
+}
+
 static struct deadlines *deadlines_of(const struct http_connection *connection) {
     struct http_server *server = connection->server;
     switch (connection->state) {
     case CONNECTION_IDLE: return connection->sending ? NULL : &server->idles;
+    case CONNECTION_BODY: return wants_input(connection) ? &server->requests : NULL;
     case CONNECTION_HEAD:
-    case CONNECTION_BODY:
     case CONNECTION_DROP: return &server->requests;
     case CONNECTION_LINGER: return &server->lingers;
     default: return NULL;
@@ -409,7 +470,8 @@ void connection_turn(struct http_connection *connection) {
         return;
     connection->running = true;
     input_begin(connection);
-    while (!connection->failed && steps[connection->state](connection))
+    while (!connection->failed &&
+           (stream_attend(connection) || steps[connection->state](connection)))
         ;
     input_end(connection);
     connection->running = false;
@@ -439,9 +501,13 @@ void connection_time_out(struct http_connection *connection) {
     deadline_stop(&connection->patience);
     if (said_something) {
         failure_set(&inbound->failure, FAILURE_REQUEST_TIMEOUT,
-                    "The request did not arrive within %u ms",
+                    inbound->in_pieces ? "The request's body stood still for %u ms"
+                                       : "The request did not arrive within %u ms",
                     connection->server->limits.request_timeout);
-        refuse(connection, &inbound->failure);
+        if (inbound->in_pieces)
+            end_pieces(connection, &inbound->failure);
+        else
+            refuse(connection, &inbound->failure);
     } else if (connection->state == CONNECTION_DROP) {
         become_last(connection, true);
         abandon_request(connection);
@@ -485,6 +551,7 @@ void connection_close(struct http_connection *connection) {
     if (connection->gathered)
         spares_give_output(&server->spares, connection->gathered);
     connection->gathered = NULL;
+    buffer_free(&connection->stream.unframed);
     uv_close(&connection->socket.handle, on_closed);
     abandon_request(connection);
 }
@@ -570,11 +637,32 @@ void http_read_body(struct http_request *request) {
         connection_wake(connection);
 }
 
-// Whether the connection cannot be kept, whatever the handler says: a body that nobody read is in
-// the way of the next request, and one that waits for "100 Continue" may or may not come.
-static bool must_close(const struct http_connection *connection) {
+void http_read_piece(struct http_request *request) {
+    struct http_connection *connection = request->connection;
+    struct inbound *inbound = connection->inbound;
+    if (request->gone)
+        return;
+    if (connection->state == CONNECTION_ASKED) {
+        if (inbound->complete) {
+            end_pieces(connection, NULL);
+            return;
+        }
+        inbound->keep_body = true;
+        inbound->in_pieces = true;
+        connection->state = CONNECTION_BODY;
+    }
+    if (connection->state != CONNECTION_BODY || !inbound->in_pieces)
+        return;
+    inbound->piece_wanted = true;
+    if (!connection->running)
+        connection_wake(connection);
+}
+
+// A body that nobody read is in the way of the next request, and one that waits for "100 Continue"
+// may or may not come.
+bool connection_must_close(const struct http_connection *connection) {
     const struct inbound *inbound = connection->inbound;
-    if (!inbound->keep_alive || connection->server->stopping)
+    if (!inbound->keep_alive || connection->server->stopping || inbound->request.fault)
         return true;
     if (inbound->complete)
         return false;
@@ -582,20 +670,16 @@ static bool must_close(const struct http_connection *connection) {
            (!inbound->chunked && inbound->content_length - inbound->received > DROP_MAX);
 }
 
-void http_answer(struct http_request *request, struct http_answer *answer) {
-    struct http_connection *connection = request->connection;
+void connection_forget(struct http_connection *connection) {
+    release_request(connection);
+    if (connection->handle_closed)
+        connection_free(connection);
+}
+
+void connection_answered(struct http_connection *connection, bool last) {
     struct inbound *inbound = connection->inbound;
-    inbound->lent = false;
-    if (request->gone) {
-        give_buffers(connection, answer);
-        release_request(connection);
-        if (connection->handle_closed)
-            connection_free(connection);
-        return;
-    }
-    bool last = answer->close || must_close(connection);
-    gather_answer(connection, answer, last);
     bool complete = inbound->complete;
+    inbound->lent = false;
     if (last) {
         become_last(connection, !complete || input_left(connection) > 0);
     } else {
@@ -606,9 +690,21 @@ void http_answer(struct http_request *request, struct http_answer *answer) {
     if (last || complete)
         release_request(connection);
     else
-        arena_reset(&request->arena);
+        arena_reset(&inbound->request.arena);
     if (!connection->running)
         connection_wake(connection);
+}
+
+void http_answer(struct http_request *request, struct http_answer *answer) {
+    struct http_connection *connection = request->connection;
+    if (request->gone) {
+        give_buffers(connection, answer);
+        connection_forget(connection);
+        return;
+    }
+    bool last = answer->close || connection_must_close(connection);
+    gather_answer(connection, answer, last);
+    connection_answered(connection, last);
 }
 
 struct http_answer http_answer_begin(struct http_request *request, unsigned status) {

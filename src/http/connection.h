@@ -2,6 +2,9 @@
 // sends the answers in the same order. It owns its socket, the request that is under way, and input
 // and output that wait. Its memory goes when the socket is closed and the handler has answered.
 //
+// Where the diagram says http_answer, a stream may have begun in ASKED, BODY or READY (stream.c);
+// its end is what leads on.
+//
 //            accepted                                      answered, all of it read
 //               |        +--------------------------------------------------------------+
 //               v        v                                                              |
@@ -33,6 +36,7 @@
 #include "http/deadline.h"
 #include "http/output.h"
 #include "http/request.h"
+#include "http/response.h"
 
 #include <netinet/in.h>
 
@@ -46,6 +50,20 @@ enum connection_state {
     CONNECTION_LAST,   // the last answer is being sent
     CONNECTION_LINGER, // it was sent
     CONNECTION_CLOSED,
+};
+
+// An answer that goes out while the handler writes it.
+struct stream {
+    bool begun;
+    bool endless;           // until the client goes
+    bool has_content;       // or else what is written is dropped
+    bool chunked;           // or else it ends with the connection
+    bool last;              // the connection closes afterwards
+    bool full;              // on_writable is owed
+    bool told;              // that the server stops
+    unsigned status;        //
+    size_t size;            // of what was written
+    struct buffer unframed; // what was written since it was last framed
 };
 
 struct http_connection {
@@ -72,6 +90,7 @@ struct http_connection {
     size_t waiting_used;     // how much of its front was used since
     size_t dropped;          // bytes that nobody wanted
 
+    struct stream stream;    // the answer under way; zeroed where there is none
     struct output *gathered; // not yet sent
     struct output *sending;  // as much as the socket did not take at once
 
@@ -97,3 +116,34 @@ void connection_time_out(struct http_connection *connection);
 
 // Closes at once; a handler that has a request is told.
 void connection_close(struct http_connection *connection);
+
+// --- for stream.c ---
+
+// Where to append what is to be sent; NULL where there is no memory, and the connection closes.
+struct output *connection_gather(struct http_connection *connection);
+
+// Appends the head of an answer to the request under way.
+void connection_gather_head(struct http_connection *connection, const struct response *response);
+
+// Sends "100 Continue", which the client waits for.
+void connection_continue(struct http_connection *connection);
+
+// Whether the connection cannot be kept after the answer, whatever the handler says.
+bool connection_must_close(const struct http_connection *connection);
+
+// The handler has answered, all of it gathered: goes on to the next request, or to LAST.
+void connection_answered(struct http_connection *connection, bool last);
+
+// The handler has answered a request whose client had gone.
+void connection_forget(struct http_connection *connection);
+
+// --- in stream.c ---
+
+// Does what the stream under way waits for; true where there may be more to do at once.
+bool stream_attend(struct http_connection *connection);
+
+// Gathers what was written to the stream.
+void stream_frame(struct http_connection *connection);
+
+// Forgets the stream.
+void stream_clear(struct http_connection *connection);

@@ -117,9 +117,7 @@ static bool check_framing(struct inbound *inbound) {
         return refuse(inbound, "There is more than one Content-Length");
     if (codings == 0) {
         inbound->content_length = inbound->parser.content_length;
-        return inbound->content_length <= inbound->limits->max_body ||
-               failure_set(&inbound->failure, FAILURE_BODY_TOO_LARGE,
-                           "The body is larger than %zu bytes", inbound->limits->max_body);
+        return true;
     }
     if (inbound->http_1_0)
         return refuse(inbound, "HTTP/1.0 has no Transfer-Encoding");

@@ -161,7 +161,7 @@ static bool body_too_large(struct inbound *inbound) {
 static int on_chunk_size(llhttp_t *parser) {
     struct inbound *inbound = parser->data;
     size_t most = inbound->limits->max_body;
-    if (!inbound->keep_body ||
+    if (!inbound->keep_body || inbound->in_pieces ||
         (inbound->received <= most && parser->content_length <= most - inbound->received))
         return 0;
     body_too_large(inbound);
@@ -169,7 +169,7 @@ static int on_chunk_size(llhttp_t *parser) {
 }
 
 static bool keep_body(struct inbound *inbound, struct text bytes) {
-    if (inbound->received > inbound->limits->max_body)
+    if (!inbound->in_pieces && inbound->received > inbound->limits->max_body)
         return body_too_large(inbound);
     buffer_append_text(&inbound->body, bytes);
     return !inbound->body.failed || failure_out_of_memory(&inbound->failure);
@@ -195,6 +195,11 @@ static int on_message_complete(llhttp_t *parser) {
 }
 
 enum inbound_outcome inbound_read_body(struct inbound *inbound, struct text *input) {
+    bool bounded = inbound->keep_body && !inbound->in_pieces;
+    if (bounded && inbound->content_length > inbound->limits->max_body) {
+        body_too_large(inbound);
+        return INBOUND_REFUSED;
+    }
     if (input->size == 0)
         return INBOUND_GOES_ON; // the parser must not be called without a byte
     inbound->framing = input->data;

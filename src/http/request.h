@@ -40,6 +40,8 @@ struct inbound {
     // The body.
     bool chunked;
     bool keep_body;         // or else it is read and dropped
+    bool in_pieces;         // `body` is what came since the last piece; any size may come
+    bool piece_wanted;      // by the handler
     bool complete;          // the message's last byte was read
     struct buffer body;     // as far as it was kept
     uint64_t received;      // bytes of body, kept or dropped
@@ -67,7 +69,8 @@ void inbound_free(struct inbound *inbound);
 // Reads the head from the front of `input` (RFC 9112 sections 2 to 6).
 enum inbound_outcome inbound_read_head(struct inbound *inbound, struct text *input);
 
-// Reads the body from the front of `input` (RFC 9112 sections 6 and 7).
+// Reads the body from the front of `input` (RFC 9112 sections 6 and 7). One that is to be kept and
+// too large is refused before any of it is read.
 enum inbound_outcome inbound_read_body(struct inbound *inbound, struct text *input);
 
 // Parts of inbound_read_head, in head.c: reads the complete head in `inbound->head`.

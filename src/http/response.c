@@ -83,6 +83,10 @@ bool response_has_content(const struct response *response) {
     return !response->head && status_has_content(response->answer->status);
 }
 
+bool response_is_chunked(const struct response *response) {
+    return response->stream && !response->http_1_0 && response_has_content(response);
+}
+
 // Digits of a size, right-aligned in `room`; returns where they start.
 static char *format_size(size_t size, char *end) {
     do {
@@ -92,19 +96,27 @@ static char *format_size(size_t size, char *end) {
     return end;
 }
 
+static void write_length(size_t size, struct output *output) {
+    static const char name[] = "\r\nContent-Length: ";
+    char line[sizeof name + 20];
+    char *end = line + sizeof line;
+    char *digits = format_size(size, end);
+    size_t name_size = sizeof name - 1;
+    memcpy(digits - name_size, name, name_size);
+    output_append(output, digits - name_size, (size_t)(end - digits) + name_size);
+}
+
 void response_write_head(const struct response *response, const struct date *date,
                          struct output *output) {
-    static const char length_name[] = "\r\nContent-Length: ";
+    static const char chunked[] = "\r\nTransfer-Encoding: chunked";
     const struct http_answer *answer = response->answer;
     write_status_line(answer->status, output);
     output_append(output, date->text, sizeof date->text);
-    if (status_has_content(answer->status)) {
-        char line[sizeof length_name + 20];
-        char *end = line + sizeof line;
-        char *digits = format_size(answer->body.size, end);
-        size_t name_size = sizeof length_name - 1;
-        memcpy(digits - name_size, length_name, name_size);
-        output_append(output, digits - name_size, (size_t)(end - digits) + name_size);
+    if (response->stream) {
+        if (response_is_chunked(response))
+            output_append(output, chunked, sizeof chunked - 1);
+    } else if (status_has_content(answer->status)) {
+        write_length(answer->body.size, output);
     }
     output_append(output, "\r\n", 2);
     if (response->last)

@@ -15,6 +15,7 @@ struct response {
     bool head;     // the request was HEAD
     bool http_1_0; // the client speaks HTTP/1.0
     bool last;     // the connection closes afterwards
+    bool stream;   // the body comes later, and its length is not known
 };
 
 // Makes the date that of `second`, where it is not already.
@@ -22,6 +23,9 @@ void date_refresh(struct date *date, int64_t second);
 
 // Whether an answer to this request has content; 204, 304 and answers to HEAD have none.
 bool response_has_content(const struct response *response);
+
+// Whether the body goes out in chunks (RFC 9112 section 7.1).
+bool response_is_chunked(const struct response *response);
 
 // Writes status line, fields and the empty line.
 void response_write_head(const struct response *response, const struct date *date,

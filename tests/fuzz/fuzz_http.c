@@ -48,6 +48,42 @@ static void answer(struct scene *scene, struct http_request *request) {
     http_answer(request, &answer);
 }
 
+// The bytes of a body, however they were cut.
+static void see_bytes(struct scene *scene, struct text text) {
+    for (size_t i = 0; i < text.size; i++)
+        scene->seen = (scene->seen ^ (unsigned char)text.data[i]) * 0x100000001b3;
+}
+
+// A path that starts with "/s" has its body read in pieces and gets it back as a stream, "/p" is
+// answered at its end.
+static bool is_stream(const struct http_request *request) {
+    return request->path.size > 1 && request->path.data[1] == 's';
+}
+
+static bool is_in_pieces(const struct http_request *request) {
+    return is_stream(request) || (request->path.size > 1 && request->path.data[1] == 'p');
+}
+
+static void begin_stream(struct http_request *request) {
+    struct http_answer answer = http_answer_begin(request, 200);
+    answer.close = text_is(request->query, "close");
+    http_stream_begin(request, &answer, text_is(request->query, "endless"));
+}
+
+static void end_stream(struct scene *scene, struct http_request *request) {
+    scene->lent--;
+    if (text_is(request->query, "abort"))
+        http_stream_abort(request);
+    else
+        http_stream_end(request);
+}
+
+static void start_pieces(struct http_request *request) {
+    if (is_stream(request))
+        begin_stream(request);
+    http_read_piece(request);
+}
+
 static void on_head(void *context, struct http_request *request) {
     struct scene *scene = context;
     struct text decoded = {0};
@@ -67,12 +103,29 @@ static void on_head(void *context, struct http_request *request) {
         scene->held = request;
     else if (request->path.size > 1 && request->path.data[1] == 'u')
         answer(scene, request);
+    else if (is_in_pieces(request))
+        start_pieces(request);
     else
         http_read_body(request);
 }
 
+static void on_piece(void *context, struct http_request *request, struct text piece) {
+    struct scene *scene = context;
+    require(piece.size > 0 && piece.size <= SERVER_READ_SIZE);
+    see_bytes(scene, piece);
+    if (is_stream(request))
+        (void)http_stream_write(request, piece);
+    http_read_piece(request);
+}
+
 static void on_body(void *context, struct http_request *request) {
     struct scene *scene = context;
+    if (is_in_pieces(request))
+        see_bytes(scene, request->fault ? TEXT("fault") : TEXT("end"));
+    if (is_stream(request)) {
+        end_stream(scene, request);
+        return;
+    }
     require(request->body.size <= limits.max_body);
     see(scene, request->body);
     answer(scene, request);
@@ -80,8 +133,14 @@ static void on_body(void *context, struct http_request *request) {
 
 static void on_gone(void *context, struct http_request *request) {
     struct scene *scene = context;
-    if (request != scene->held)
+    if (is_stream(request))
+        end_stream(scene, request);
+    else if (request != scene->held)
         answer(scene, request);
+}
+
+static void on_stream_event(void *context, struct http_request *request) {
+    require(is_stream(request));
 }
 
 static void explain(void *context, const struct http_request *request,
@@ -99,7 +158,10 @@ static struct scene *scene_create(void) {
     static struct http_handler handler = {
         .on_head = on_head,
         .on_body = on_body,
+        .on_piece = on_piece,
         .on_gone = on_gone,
+        .on_writable = on_stream_event,
+        .on_stopping = on_stream_event,
         .explain = explain,
         .on_answered = on_answered,
     };

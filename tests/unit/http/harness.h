@@ -26,10 +26,15 @@ struct harness {
     struct http_server *server;
     struct http_limits limits;
     struct sockaddr_in address;
-    struct http_request *held[HARNESS_HELD]; // requests for /late, in order
+    struct http_request *held[HARNESS_HELD]; // requests for /late and of streams, in order
     unsigned held_count;
     unsigned heads;
     unsigned bodies;
+    unsigned pieces;
+    unsigned largest_piece;
+    unsigned broken; // bodies that broke off in pieces
+    unsigned writable;
+    unsigned stopping;
     unsigned gone;
     unsigned answered;
     unsigned explained;
@@ -77,14 +82,90 @@ static inline void harness_answer_with_line(struct http_request *request) {
     harness_answer(request, 200, line);
 }
 
+static inline void harness_hold(struct harness *harness, struct http_request *request) {
+    assert_true(harness->held_count < HARNESS_HELD);
+    harness->held[harness->held_count++] = request;
+}
+
+static inline void harness_begin_stream(struct http_request *request, struct text first,
+                                        bool endless) {
+    struct http_answer answer = http_answer_begin(request, 200);
+    http_answer_field(&answer, "Content-Type", TEXT("text/plain"));
+    buffer_append_text(&answer.body, first);
+    answer.close = text_equal(request->query, TEXT("close"));
+    http_stream_begin(request, &answer, endless);
+}
+
+// /stream and /endless begin with "begin;", and the test goes on with them. /duplex, which must
+// have a body, echoes each piece of it and ends with "end;" or "broken;". /pieces answers with how
+// many bytes came.
+static inline bool harness_stream(struct harness *harness, struct http_request *request) {
+    if (text_is(request->path, "/stream") || text_is(request->path, "/endless")) {
+        harness_hold(harness, request);
+        harness_begin_stream(request, TEXT("begin;"), text_is(request->path, "/endless"));
+    } else if (text_is(request->path, "/duplex")) {
+        http_read_piece(request);
+        harness_begin_stream(request, TEXT(""), false);
+    } else if (text_is(request->path, "/pieces")) {
+        request->owner = arena_allocate_zero(&request->arena, 1, sizeof(size_t));
+        http_read_piece(request);
+    } else if (text_is(request->path, "/pieces-held")) {
+        harness_hold(harness, request);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static inline void harness_on_piece(void *context, struct http_request *request,
+                                    struct text piece) {
+    struct harness *harness = context;
+    harness->pieces++;
+    if (piece.size > harness->largest_piece)
+        harness->largest_piece = (unsigned)piece.size;
+    assert_true(piece.size > 0 && piece.size <= 65536);
+    if (text_is(request->path, "/pieces-held"))
+        return; // the test asks for the next
+    if (text_is(request->path, "/duplex"))
+        http_stream_write(request, piece);
+    else
+        *(size_t *)request->owner += piece.size;
+    http_read_piece(request);
+}
+
+static inline void harness_end_pieces(struct harness *harness, struct http_request *request) {
+    const struct failure *fault = request->fault;
+    harness->broken += fault != NULL;
+    if (text_is(request->path, "/duplex")) {
+        http_stream_write(request, fault ? TEXT("broken;") : TEXT("end;"));
+        http_stream_end(request);
+    } else if (text_is(request->path, "/pieces")) {
+        size_t size = *(size_t *)request->owner;
+        struct text line =
+            arena_format(&request->arena, "%zu %s", size, fault ? failure_type(fault->code) : "ok");
+        harness_answer(request, fault ? failure_status(fault->code) : 200, line);
+    }
+}
+
+static inline void harness_on_writable(void *context, struct http_request *request) {
+    struct harness *harness = context;
+    harness->writable++;
+}
+
+static inline void harness_on_stopping(void *context, struct http_request *request) {
+    struct harness *harness = context;
+    harness->stopping++;
+}
+
 static inline void harness_on_head(void *context, struct http_request *request) {
     struct harness *harness = context;
     harness->heads++;
+    if (harness_stream(harness, request))
+        return;
     if (text_is(request->path, "/echo") || text_is(request->path, "/late-body")) {
         http_read_body(request);
     } else if (text_is(request->path, "/late")) {
-        assert_true(harness->held_count < HARNESS_HELD);
-        harness->held[harness->held_count++] = request;
+        harness_hold(harness, request);
     } else if (text_is(request->path, "/large")) {
         harness_answer_large(request);
     } else if (text_is(request->path, "/plain")) {
@@ -97,7 +178,9 @@ static inline void harness_on_head(void *context, struct http_request *request) 
 static inline void harness_on_body(void *context, struct http_request *request) {
     struct harness *harness = context;
     harness->bodies++;
-    if (text_is(request->path, "/late-body"))
+    if (text_is(request->path, "/duplex") || text_starts_with(request->path, TEXT("/pieces")))
+        harness_end_pieces(harness, request);
+    else if (text_is(request->path, "/late-body"))
         harness->held[harness->held_count++] = request;
     else
         harness_answer(request, 200, request->body);
@@ -111,7 +194,10 @@ static inline void harness_on_gone(void *context, struct http_request *request) 
         if (harness->held[i] == request)
             return; // the test answers it
     }
-    harness_answer(request, 200, TEXT("nobody reads this"));
+    if (text_is(request->path, "/duplex"))
+        http_stream_end(request);
+    else
+        harness_answer(request, 200, TEXT("nobody reads this"));
 }
 
 static inline void harness_explain(void *context, const struct http_request *request,
@@ -151,7 +237,10 @@ static inline void harness_start_on(struct harness *harness, int listener) {
     handler = (struct http_handler){
         .on_head = harness_on_head,
         .on_body = harness_on_body,
+        .on_piece = harness_on_piece,
         .on_gone = harness_on_gone,
+        .on_writable = harness_on_writable,
+        .on_stopping = harness_on_stopping,
         .explain = harness_explain,
         .on_answered = harness_on_answered,
         .context = harness,
@@ -308,6 +397,65 @@ static inline struct reply client_receive(struct client *client, size_t *offset,
         client_pump(client);
     }
     return reply;
+}
+
+// What a chunked answer has from `*offset` on, head and body decoded; `ended` where its last chunk
+// is there, too.
+struct chunked {
+    struct text head;
+    struct buffer body;
+    unsigned chunks;
+    bool ended;
+};
+
+static inline void chunked_free(struct chunked *chunked) {
+    buffer_free(&chunked->body);
+}
+
+// Reads as far as whole chunks are there; a wrong one fails.
+static inline struct chunked chunked_parse(struct text in, size_t *offset) {
+    struct chunked chunked = {0};
+    struct text rest = text_from(in, *offset);
+    const char *end = rest.size ? memmem(rest.data, rest.size, "\r\n\r\n", 4) : NULL;
+    if (!end)
+        return chunked;
+    chunked.head = text_of(rest.data, (size_t)(end + 4 - rest.data));
+    rest = text_from(rest, chunked.head.size);
+    while (!chunked.ended) {
+        end = rest.size ? memmem(rest.data, rest.size, "\r\n", 2) : NULL;
+        if (!end)
+            break;
+        char *stop;
+        size_t size = strtoul(rest.data, &stop, 16);
+        assert_ptr_equal(stop, end);
+        struct text data = text_from(rest, (size_t)(end + 2 - rest.data));
+        if (data.size < size + 2)
+            break;
+        assert_memory_equal(data.data + size, "\r\n", 2);
+        buffer_append(&chunked.body, data.data, size);
+        chunked.chunks++;
+        chunked.ended = size == 0;
+        rest = text_from(data, size + 2);
+    }
+    if (chunked.ended)
+        *offset = in.size - rest.size;
+    return chunked;
+}
+
+// Waits for a chunked answer of at least `size` bytes, or for its end.
+static inline struct chunked client_receive_chunked(struct client *client, size_t *offset,
+                                                    size_t size) {
+    uint64_t start = clock_monotonic();
+    for (;;) {
+        struct chunked chunked = chunked_parse(buffer_text(&client->in), offset);
+        bool there = size == SIZE_MAX ? chunked.ended : chunked.body.size >= size;
+        if (there && chunked.head.data)
+            return chunked;
+        if (client->ended || client->reset || clock_monotonic() - start > HARNESS_PATIENCE)
+            fail_msg("no such stream; got %zu bytes of it", chunked.body.size);
+        chunked_free(&chunked);
+        client_pump(client);
+    }
 }
 
 // Waits until the server sends no more; false where it does not end, or ends with a reset.
