@@ -2,7 +2,7 @@
 
 static bool needs_key(const struct exchange *exchange) {
     enum action action = exchange->handler->action;
-    return action != ACTIONS && resource_access(exchange->plan->resource, action) == ACCESS_KEY;
+    return action != ACTIONS && resource_access(exchange->plan->resource, action) != ACCESS_PUBLIC;
 }
 
 // The credentials of "Authorization: Bearer KEY" (RFC 6750 section 2.1), or data NULL.

@@ -66,9 +66,9 @@ static bool is_group(const struct resource *resource, const struct column_group 
         text_split(&rest, ',', &part);
         part = text_trim(part);
         struct text name = group->properties[i]->name;
-        if (part.size != resource->name.size + 1 + name.size ||
-            !text_starts_with(part, resource->name) ||
-            !text_equal(text_from(part, resource->name.size + 1), name))
+        if (part.size != resource->table.size + 1 + name.size ||
+            !text_starts_with(part, resource->table) ||
+            !text_equal(text_from(part, resource->table.size + 1), name))
             return false;
     }
     return rest.data == NULL;

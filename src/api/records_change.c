@@ -91,13 +91,15 @@ const struct handler records_replace = {
     .settle = settle_replace,
 };
 
-// The stored record as a JSON tree, with what clients never see.
+// The stored record as a JSON tree, with what clients can set and never see.
 static json_t *stored_tree(struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
     struct buffer json = {0};
     struct json_writer writer = json_writer_on(&json);
     json_write_object_begin(&writer);
     for (size_t i = 0; i < resource->property_count; i++) {
+        if (property_is_hidden(&resource->properties[i]))
+            continue;
         json_write_prepared_name(&writer, resource->properties[i].prepared_name);
         encode_value(&writer, &resource->properties[i], exchange->stored[i]);
     }

@@ -71,6 +71,8 @@ static bool any_allowed(const struct exchange *exchange, const handlers_by_metho
 static const handlers_by_method *find_path(struct exchange *exchange, struct text name,
                                            struct text key, bool has_key) {
     exchange->plan = catalogue_plan(exchange->catalogue, name);
+    if (exchange->plan && exchange->plan->resource->built_in)
+        exchange->plan = NULL; // it has no routes yet
     if (!exchange->plan)
         return has_key ? NULL : own_route(name);
     const handlers_by_method *handlers = has_key ? &record_handlers : &collection_handlers;

@@ -78,7 +78,7 @@ static void tell_others(const struct catalogue *catalogue, const struct stored_s
     struct text last = TEXT("");
     for (size_t i = 0; i < schema->column_count; i++) {
         struct text table = schema->columns[i].table;
-        if (text_equal(table, last) || system_table_is(table) || catalogue_plan(catalogue, table))
+        if (text_equal(table, last) || system_table_is(table) || catalogue_table(catalogue, table))
             continue;
         (void)fprintf(stderr, "The table \"%.*s\" is of no resource, and is not copied.\n",
                       TEXT_ARGS(table));
@@ -96,14 +96,14 @@ static bool open_source(struct run *run, struct stored_schema *ret_schema,
 // The tables of both catalogues, which are read from the same files.
 static bool pair_tables(struct run *run, struct failure *failure) {
     const struct catalogue *catalogue = run->from.catalogue;
-    run->tables = arena_allocate_zero(&run->arena, catalogue->resource_count, sizeof *run->tables);
+    run->tables = arena_allocate_zero(&run->arena, catalogue->table_count, sizeof *run->tables);
     if (!run->tables)
         return failure_out_of_memory(failure);
-    run->table_count = catalogue->resource_count;
+    run->table_count = catalogue->table_count;
     for (size_t i = 0; i < run->table_count; i++) {
         struct table_copy *table = &run->tables[i];
         table->from = &catalogue->plans[i];
-        table->to = catalogue_plan(run->to.catalogue, table->from->resource->name);
+        table->to = catalogue_table(run->to.catalogue, table->from->resource->table);
         if (!table->to || table->to->selection.count != table->from->selection.count)
             return failure_set(failure, FAILURE_CONTENTION,
                                "the definitions have changed meanwhile");

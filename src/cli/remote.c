@@ -76,6 +76,11 @@ const struct plan *remote_resource(const struct catalogue *catalogue, const char
         refuse_resource(catalogue, name, failure);
         return NULL;
     }
+    if (plan->resource->built_in) {
+        failure_set(failure, FAILURE_REFUSED, "%s are trestle's own; \"trestle %s\" is about them",
+                    name, name);
+        return NULL;
+    }
     if (plan->resource->actions[action])
         return plan;
     failure_set(failure, FAILURE_METHOD_NOT_ALLOWED, "the definition of %s has no action \"%s\"",

@@ -1,6 +1,7 @@
 #include "resource/catalogue.h"
 
 #include "base/buffer.h"
+#include "resource/built_in.h"
 #include "resource/definition_reader.h"
 
 #include <dirent.h>
@@ -49,24 +50,40 @@ static void keep_file_name(struct diagnostics *diagnostics, size_t first, struct
     }
 }
 
+static bool add_resource(struct loading *loading, struct resource *resource) {
+    struct catalogue *catalogue = loading->catalogue;
+    struct resource **slot = arena_grow(&catalogue->arena, &catalogue->resources,
+                                        catalogue->table_count, sizeof(struct resource *));
+    if (!slot) {
+        definition_free(resource);
+        loading->diagnostics->out_of_memory = true;
+        return false;
+    }
+    *slot = resource;
+    catalogue->table_count++;
+    return true;
+}
+
 // Adds the definition in a source; both texts belong to the catalogue's arena.
 static void add_definition(struct loading *loading, struct text file, struct text source) {
     struct catalogue *catalogue = loading->catalogue;
     size_t noted = loading->diagnostics->count;
     struct resource *resource =
         definition_read(&catalogue->arena, file, source, loading->diagnostics);
-    if (resource) {
-        struct resource **slot = arena_grow(&catalogue->arena, &catalogue->resources,
-                                            catalogue->resource_count, sizeof(struct resource *));
-        if (slot) {
-            *slot = resource;
-            catalogue->resource_count++;
-        } else {
-            definition_free(resource);
-            loading->diagnostics->out_of_memory = true;
-        }
-    }
+    if (resource)
+        catalogue->resource_count += add_resource(loading, resource);
     keep_file_name(loading->diagnostics, noted, file);
+}
+
+// They come when all others are there.
+static void add_built_ins(struct loading *loading) {
+    for (size_t i = 0; i < built_in_count; i++) {
+        struct resource *resource =
+            definition_read_built_in(&loading->catalogue->arena, built_ins[i].file,
+                                     built_ins[i].source, loading->diagnostics);
+        if (resource)
+            add_resource(loading, resource);
+    }
 }
 
 static int compare_resources(const void *a, const void *b) {
@@ -90,7 +107,7 @@ static void check_names(const struct loading *loading) {
 }
 
 static bool make_plans(struct catalogue *catalogue) {
-    size_t count = catalogue->resource_count;
+    size_t count = catalogue->table_count;
     catalogue->plans = arena_allocate_zero(&catalogue->arena, count, sizeof *catalogue->plans);
     if (!catalogue->plans)
         return false;
@@ -207,6 +224,7 @@ struct catalogue *catalogue_load(const char *folder, const struct dialect *diale
         free(entries[i]);
     }
     free(entries);
+    add_built_ins(&loading);
     return loading_end(&loading);
 }
 
@@ -237,7 +255,7 @@ void catalogue_release(struct catalogue *catalogue) {
     if (!catalogue ||
         atomic_fetch_sub_explicit(&catalogue->references, 1, memory_order_acq_rel) > 1)
         return;
-    for (size_t i = 0; i < catalogue->resource_count; i++)
+    for (size_t i = 0; i < catalogue->table_count; i++)
         definition_free(catalogue->resources[i]);
     table_free(&catalogue->by_name);
     arena_free(&catalogue->arena);
@@ -246,4 +264,12 @@ void catalogue_release(struct catalogue *catalogue) {
 
 const struct plan *catalogue_plan(const struct catalogue *catalogue, struct text resource) {
     return table_get(&catalogue->by_name, resource);
+}
+
+const struct plan *catalogue_table(const struct catalogue *catalogue, struct text table) {
+    for (size_t i = 0; i < catalogue->table_count; i++) {
+        if (text_equal(catalogue->resources[i]->table, table))
+            return &catalogue->plans[i];
+    }
+    return NULL;
 }

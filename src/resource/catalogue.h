@@ -13,24 +13,30 @@ struct catalogue {
     atomic_uint references;
     struct arena arena;
     const struct dialect *dialect;
-    struct resource **resources; // by name
+    struct resource **resources; // the declared ones by name, and behind them the built-in ones
     struct plan *plans;          // plans[i] serves resources[i]
-    size_t resource_count;
-    struct table by_name; // to struct plan
+    size_t resource_count;       // that are declared
+    size_t table_count;          // with those that are built in
+    struct table by_name;        // to struct plan
 };
 
-// Reads every *.yaml of a folder. What is wrong in any of them is noted in `diagnostics` (whose
-// arena must not be the catalogue's); NULL then, and when the folder cannot be read, which is noted
-// too. A folder without definitions gives an empty catalogue.
+// Reads every *.yaml of a folder, and the definitions that are part of the program. What is wrong
+// in any of them is noted in `diagnostics` (whose arena must not be the catalogue's); NULL then,
+// and when the folder cannot be read, which is noted too. A folder without definitions gives an
+// empty catalogue.
 struct catalogue *catalogue_load(const char *folder, const struct dialect *dialect,
                                  struct diagnostics *diagnostics);
 
-// From definitions in memory, for tests: pairs of file name and source, `count` of them.
+// From definitions in memory and nothing else, for tests: pairs of file name and source, `count` of
+// them.
 struct catalogue *catalogue_make(const struct text (*sources)[2], size_t count,
                                  const struct dialect *dialect, struct diagnostics *diagnostics);
 
 struct catalogue *catalogue_retain(struct catalogue *catalogue);
 void catalogue_release(struct catalogue *catalogue); // takes NULL
 
-// The plan of a resource, or NULL.
+// The plan of a resource, declared or built in, or NULL.
 const struct plan *catalogue_plan(const struct catalogue *catalogue, struct text resource);
+
+// The plan of the resource that has a table, or NULL.
+const struct plan *catalogue_table(const struct catalogue *catalogue, struct text table);

@@ -8,6 +8,10 @@ struct property *resource_property(const struct resource *resource, struct text 
     return NULL;
 }
 
+bool property_is_hidden(const struct property *property) {
+    return property->read_only && property->write_only;
+}
+
 const struct named_filter *resource_filter(const struct resource *resource, struct text name) {
     for (size_t i = 0; i < resource->filter_count; i++) {
         if (text_equal(resource->filters[i].name, name))

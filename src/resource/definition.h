@@ -111,7 +111,11 @@ enum action {
     ACTIONS
 };
 
-enum access { ACCESS_KEY, ACCESS_PUBLIC };
+enum access {
+    ACCESS_KEY, // whose scopes have it
+    ACCESS_PUBLIC,
+    ACCESS_ADMIN, // a key of the scope admin; of what is built in
+};
 
 // An expression with a name: a check, or one value of a named filter.
 struct named_expression {
@@ -141,7 +145,9 @@ struct lifecycle {
 
 struct resource {
     struct text name;
-    struct text file; // where it was read from
+    struct text table; // of the database; the resource's name, unless it is built in
+    struct text file;  // where it was read from
+    bool built_in;     // part of the program: nobody declared it
     struct text description;
     struct key key;
     struct property *properties; // in the order in which they are shown; a made key comes first, a
@@ -165,6 +171,9 @@ enum { RESOURCE_MAX_PROPERTIES = 256 };
 
 // The property of that name, or NULL.
 struct property *resource_property(const struct resource *resource, struct text name);
+
+// Whether clients neither see nor set it: for them it is not there. Only what is built in has such.
+bool property_is_hidden(const struct property *property);
 
 // A column group's or named filter's like.
 const struct named_filter *resource_filter(const struct resource *resource, struct text name);

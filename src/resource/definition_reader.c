@@ -80,8 +80,11 @@ static void read_name(struct definition *definition) {
     if (base.size >= end.size && text_equal(text_from(base, base.size - end.size), end))
         base.size -= end.size;
     struct text name = definition->resource->name = arena_copy(reading->arena, base);
+    definition->resource->table = name;
     if (!name.data)
         reading_out_of_memory(reading);
+    else if (definition->built_in)
+        return;
     else if (!definition_name_is_valid(name))
         reading_note(reading, NULL,
                      "the file's name is the resource's, and `%.*s` cannot name one: a name has "
@@ -291,10 +294,15 @@ static void read_actions(struct definition *definition) {
 static void read_access_word(struct definition *definition, const struct yaml_node *access,
                              const char *name, enum access *ret_access) {
     static const char *const words[] = {
-        [ACCESS_KEY] = "key", [ACCESS_PUBLIC] = "public", [ACCESS_PUBLIC + 1] = NULL};
+        [ACCESS_KEY] = "key", [ACCESS_PUBLIC] = "public", [ACCESS_ADMIN] = NULL};
+    static const char *const all_words[] = {[ACCESS_KEY] = "key",
+                                            [ACCESS_PUBLIC] = "public",
+                                            [ACCESS_ADMIN] = "admin",
+                                            [ACCESS_ADMIN + 1] = NULL};
     const struct yaml_node *node = yaml_get(access, name);
     size_t index;
-    if (node && reading_word(definition->reading, node, "an access", words, &index))
+    if (node && reading_word(definition->reading, node, "an access",
+                             definition->built_in ? all_words : words, &index))
         *ret_access = (enum access)index;
 }
 
@@ -316,6 +324,11 @@ static const char *const top_words[] = {
     "unique",      "indexes", "checks", "filters", "lifecycle", NULL,
 };
 
+static const char *const built_in_words[] = {
+    "table",  "description", "key",    "access",  "actions",   "required", "properties",
+    "unique", "indexes",     "checks", "filters", "lifecycle", NULL,
+};
+
 static const struct refused_keyword refused_words[] = {
     {"transitions", "are not supported by this version"},
     {"references", "are not supported by this version"},
@@ -334,9 +347,13 @@ static void read_root(struct definition *definition) {
     struct reading *reading = definition->reading;
     struct resource *resource = definition->resource;
     const struct yaml_node *description = yaml_get(definition->root, "description");
-    reading_check_keywords(reading, definition->root, top_words, refused_words);
+    const struct yaml_node *table = yaml_get(definition->root, "table");
+    reading_check_keywords(reading, definition->root,
+                           definition->built_in ? built_in_words : top_words, refused_words);
     if (description)
         reading_string(reading, description, "description", &resource->description);
+    if (table && definition->built_in)
+        reading_string(reading, table, "table", &resource->table);
     definition_read_key(definition);
     definition_read_lifecycle(definition);
     read_actions(definition);
@@ -356,11 +373,12 @@ static void read_root(struct definition *definition) {
                           resource->lifecycle.property;
 }
 
-struct resource *definition_read(struct arena *arena, struct text file, struct text source,
-                                 struct diagnostics *diagnostics) {
+static struct resource *read_definition(struct arena *arena, struct text file, struct text source,
+                                        bool built_in, struct diagnostics *diagnostics) {
     struct reading reading = {arena, file, source, diagnostics};
     struct resource *resource = arena_allocate_zero(arena, 1, sizeof *resource);
-    struct definition definition = {.reading = &reading, .resource = resource};
+    struct definition definition = {
+        .reading = &reading, .resource = resource, .built_in = built_in};
     struct yaml_problem problem;
     struct yaml_node *root;
     if (!resource) {
@@ -368,6 +386,7 @@ struct resource *definition_read(struct arena *arena, struct text file, struct t
         return NULL;
     }
     size_t before = reading_notes(&reading);
+    resource->built_in = built_in;
     resource->file = arena_copy(arena, file);
     read_name(&definition);
     if (!yaml_read(arena, source, &root, &problem)) {
@@ -385,4 +404,14 @@ struct resource *definition_read(struct arena *arena, struct text file, struct t
         return resource;
     definition_free(resource);
     return NULL;
+}
+
+struct resource *definition_read(struct arena *arena, struct text file, struct text source,
+                                 struct diagnostics *diagnostics) {
+    return read_definition(arena, file, source, false, diagnostics);
+}
+
+struct resource *definition_read_built_in(struct arena *arena, struct text file, struct text source,
+                                          struct diagnostics *diagnostics) {
+    return read_definition(arena, file, source, true, diagnostics);
 }

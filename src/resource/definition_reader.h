@@ -10,6 +10,11 @@
 struct resource *definition_read(struct arena *arena, struct text file, struct text source,
                                  struct diagnostics *diagnostics);
 
+// The same for one that is part of the program: `table` names its table, `access: admin` is for it
+// alone, and properties that are both readOnly and writeOnly are hidden from clients.
+struct resource *definition_read_built_in(struct arena *arena, struct text file, struct text source,
+                                          struct diagnostics *diagnostics);
+
 // Gives back what does not belong to the arena: compiled patterns and JSON values. Takes NULL.
 void definition_free(struct resource *resource);
 

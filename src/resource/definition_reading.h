@@ -15,6 +15,7 @@ struct definition {
     struct reading *reading;
     const struct yaml_node *root;
     struct resource *resource;
+    bool built_in;                    // it may say what those of others may not
     struct text key_name;             // a made key's, or a declared property's
     const struct yaml_node *key_node; // where it is named; NULL where it is not
     struct text key_source;           // sha256(…)

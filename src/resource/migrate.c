@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 static bool follow_tables(struct planning *planning) {
-    for (size_t i = 0; i < planning->catalogue->resource_count; i++) {
+    for (size_t i = 0; i < planning->catalogue->table_count; i++) {
         const struct resource *resource = planning->catalogue->resources[i];
-        bool done = planning_has_table(planning, resource->name)
+        bool done = planning_has_table(planning, resource->table)
                         ? planning_follow_columns(planning, resource)
                         : planning_create_table(planning, resource);
         if (!done)
@@ -26,14 +26,14 @@ bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema 
         .arena = arena,
         .failure = failure,
     };
-    for (size_t i = 0; i < catalogue->resource_count; i++)
-        if (planning_has_table(&planning, catalogue->resources[i]->name) &&
+    for (size_t i = 0; i < catalogue->table_count; i++)
+        if (planning_has_table(&planning, catalogue->resources[i]->table) &&
             !planning_check_table(&planning, catalogue->resources[i]))
             return false;
     // Indexes go before their columns do, and come when their columns are there.
     if (!planning_drop_indexes(&planning) || !follow_tables(&planning))
         return false;
-    for (size_t i = 0; i < catalogue->resource_count; i++)
+    for (size_t i = 0; i < catalogue->table_count; i++)
         if (!planning_create_indexes(&planning, catalogue->resources[i]))
             return false;
     *ret_migration = planning.migration;

@@ -80,7 +80,7 @@ static bool index_is_ours(const struct planning *planning, const struct resource
         count > 1 && text_equal(index->columns[count - 1], resource->key.property->name) ? 1 : 0;
     for (size_t without = 0; without <= behind; without++)
         for (unsigned hash = 0; hash < 2; hash++)
-            if (text_equal(index->name, index_name(planning, resource->name, index->columns,
+            if (text_equal(index->name, index_name(planning, resource->table, index->columns,
                                                    count - without, index->unique, hash)))
                 return true;
     return false;
@@ -117,7 +117,7 @@ static bool index_is_in_the_way(const struct planning *planning, const struct re
         return false;
     for (size_t i = 0; i < index->column_count; i++) {
         const struct stored_column *column =
-            planning_column(planning, resource->name, index->columns[i]);
+            planning_column(planning, resource->table, index->columns[i]);
         if (column && !column_stays(planning, resource, column))
             return true;
     }
@@ -125,7 +125,7 @@ static bool index_is_in_the_way(const struct planning *planning, const struct re
 }
 
 static const struct resource *resource_of(const struct planning *planning, struct text table) {
-    const struct plan *plan = catalogue_plan(planning->catalogue, table);
+    const struct plan *plan = catalogue_table(planning->catalogue, table);
     return plan ? plan->resource : NULL;
 }
 
@@ -175,7 +175,7 @@ static bool index_is_there(const struct planning *planning, const struct resourc
                            const struct shape *shape) {
     const struct stored_schema *schema = planning->schema;
     for (size_t i = 0; i < schema->index_count; i++)
-        if (text_equal(schema->indexes[i].table, resource->name) &&
+        if (text_equal(schema->indexes[i].table, resource->table) &&
             index_has_shape(planning, resource, &schema->indexes[i], shape) &&
             !index_goes(planning, &schema->indexes[i]))
             return true;
@@ -210,9 +210,9 @@ static bool create_index(struct planning *planning, const struct resource *resou
     for (size_t i = 0; i < shape->count; i++)
         columns[i] = shape->properties[i]->name;
     struct text name =
-        index_name(planning, resource->name, columns, shape->count, shape->unique, false);
+        index_name(planning, resource->table, columns, shape->count, shape->unique, false);
     if (name.data && name_is_taken(planning, name))
-        name = index_name(planning, resource->name, columns, shape->count, shape->unique, true);
+        name = index_name(planning, resource->table, columns, shape->count, shape->unique, true);
     if (!name.data)
         return failure_out_of_memory(planning->failure);
     *slot = name;
@@ -221,10 +221,10 @@ static bool create_index(struct planning *planning, const struct resource *resou
     sql_text(&sql, shape->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
     sql_name(&sql, name);
     sql_text(&sql, " ON ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     append_index_columns(&sql, planning, resource, shape);
     return planning_add(planning, STEP_SAFE, &sql, "%.*s: a new %s, %.*s",
-                        TEXT_ARGS(resource->name), shape->unique ? "unique index" : "index",
+                        TEXT_ARGS(resource->table), shape->unique ? "unique index" : "index",
                         TEXT_ARGS(name));
 }
 

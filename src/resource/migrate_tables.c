@@ -16,7 +16,7 @@ static struct sql begin_alter(const struct planning *planning, const struct reso
                               const char *words) {
     struct sql sql = begin(planning);
     sql_text(&sql, "ALTER TABLE ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     sql_text(&sql, words);
     return sql;
 }
@@ -53,7 +53,7 @@ static void append_version(struct sql *sql) {
 bool planning_create_table(struct planning *planning, const struct resource *resource) {
     struct sql sql = begin(planning);
     sql_text(&sql, "CREATE TABLE ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     for (size_t i = 0; i < resource->property_count; i++) {
         sql_text(&sql, i ? ", " : " (");
         append_column(&sql, resource, &resource->properties[i]);
@@ -63,7 +63,7 @@ bool planning_create_table(struct planning *planning, const struct resource *res
         append_version(&sql);
     }
     sql_text(&sql, ")");
-    return planning_add(planning, STEP_SAFE, &sql, "%.*s: a new table", TEXT_ARGS(resource->name));
+    return planning_add(planning, STEP_SAFE, &sql, "%.*s: a new table", TEXT_ARGS(resource->table));
 }
 
 // ---- Columns of stored tables ----
@@ -118,17 +118,17 @@ static bool add_column(struct planning *planning, const struct resource *resourc
         append_literal(&sql, value);
     }
     return planning_add(planning, STEP_SAFE, &sql, "%.*s: a new column, %.*s",
-                        TEXT_ARGS(resource->name), TEXT_ARGS(property->name));
+                        TEXT_ARGS(resource->table), TEXT_ARGS(property->name));
 }
 
 static bool add_version(struct planning *planning, const struct resource *resource) {
-    if (!resource->versioned || planning_column(planning, resource->name, version_column))
+    if (!resource->versioned || planning_column(planning, resource->table, version_column))
         return true;
     struct sql sql = begin_alter(planning, resource, " ADD COLUMN ");
     append_version(&sql);
     return planning_add(planning, STEP_SAFE, &sql,
                         "%.*s: records can change now, and have versions",
-                        TEXT_ARGS(resource->name));
+                        TEXT_ARGS(resource->table));
 }
 
 static bool rename_column(struct planning *planning, const struct resource *resource,
@@ -138,14 +138,14 @@ static bool rename_column(struct planning *planning, const struct resource *reso
     sql_text(&sql, " TO ");
     sql_name(&sql, to);
     return planning_add(planning, kind, &sql, "%.*s: %.*s is called %.*s now",
-                        TEXT_ARGS(resource->name), TEXT_ARGS(from), TEXT_ARGS(to));
+                        TEXT_ARGS(resource->table), TEXT_ARGS(from), TEXT_ARGS(to));
 }
 
 static bool drop_column(struct planning *planning, const struct resource *resource,
                         struct text name, const char *reason) {
     struct sql sql = begin_alter(planning, resource, " DROP COLUMN ");
     sql_name(&sql, name);
-    return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s %s", TEXT_ARGS(resource->name),
+    return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s %s", TEXT_ARGS(resource->table),
                         TEXT_ARGS(name), reason);
 }
 
@@ -163,7 +163,7 @@ static bool alter_type(struct planning *planning, const struct resource *resourc
     append(&sql, planning_bare_type(type));
     sql_text(&sql, ")");
     return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s is %.*s and must be %.*s",
-                        TEXT_ARGS(resource->name), TEXT_ARGS(property->name),
+                        TEXT_ARGS(resource->table), TEXT_ARGS(property->name),
                         TEXT_ARGS(column->type), TEXT_ARGS(planning_bare_type(type)));
 }
 
@@ -221,7 +221,7 @@ static bool convert_values(struct planning *planning, const struct resource *res
     int scale = stored_scale(column->type);
     struct sql sql = begin(planning);
     sql_text(&sql, "UPDATE ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     sql_text(&sql, " SET ");
     sql_name(&sql, into);
     sql_text(&sql, " = ");
@@ -231,7 +231,7 @@ static bool convert_values(struct planning *planning, const struct resource *res
         append_conversion(&sql, property, scale);
     return planning_add(planning, STEP_LOSSY, &sql,
                         "%.*s: the values of %.*s are converted, as far as they can be",
-                        TEXT_ARGS(resource->name), TEXT_ARGS(property->name));
+                        TEXT_ARGS(resource->table), TEXT_ARGS(property->name));
 }
 
 static bool replace_column(struct planning *planning, const struct resource *resource,
@@ -245,7 +245,7 @@ static bool replace_column(struct planning *planning, const struct resource *res
     sql_text(&sql, " ");
     append(&sql, type);
     return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s is %.*s and must be %.*s",
-                        TEXT_ARGS(resource->name), TEXT_ARGS(property->name),
+                        TEXT_ARGS(resource->table), TEXT_ARGS(property->name),
                         TEXT_ARGS(column->type), TEXT_ARGS(type)) &&
            convert_values(planning, resource, property, other, column) &&
            drop_column(planning, resource, property->name, "was converted") &&
@@ -271,7 +271,7 @@ static bool drop_columns(struct planning *planning, const struct resource *resou
     const struct stored_schema *schema = planning->schema;
     for (size_t i = 0; i < schema->column_count; i++) {
         const struct stored_column *column = &schema->columns[i];
-        if (text_equal(column->table, resource->name) &&
+        if (text_equal(column->table, resource->table) &&
             !text_equal(column->name, version_column) &&
             !planning_property_of(planning, resource, column) &&
             !drop_column(planning, resource, column->name, "is no longer declared"))
@@ -305,8 +305,8 @@ static bool refuse_table(const struct planning *planning, const struct resource 
                        "the table \"%.*s\" is none that trestle can use for the resource of that "
                        "name: its column \"%.*s\" %s; move it out of the way (ALTER TABLE "
                        "\"%.*s\" RENAME TO \"%.*s_old\"), or name the resource otherwise",
-                       TEXT_ARGS(resource->name), TEXT_ARGS(name), lack, TEXT_ARGS(resource->name),
-                       TEXT_ARGS(resource->name));
+                       TEXT_ARGS(resource->table), TEXT_ARGS(name), lack,
+                       TEXT_ARGS(resource->table), TEXT_ARGS(resource->table));
 }
 
 static bool check_key(const struct planning *planning, const struct resource *resource) {
@@ -325,7 +325,8 @@ static bool check_key(const struct planning *planning, const struct resource *re
 }
 
 bool planning_check_table(const struct planning *planning, const struct resource *resource) {
-    const struct stored_column *version = planning_column(planning, resource->name, version_column);
+    const struct stored_column *version =
+        planning_column(planning, resource->table, version_column);
     if (!check_key(planning, resource))
         return false;
     if (version && !planning_type_fits(planning, &version_property, version))

@@ -103,7 +103,7 @@ static bool make_read(struct arena *arena, struct plan *plan) {
     sql_text(&sql, "SELECT ");
     append_selection(&sql, &plan->selection);
     sql_text(&sql, " FROM ");
-    sql_name(&sql, plan->resource->name);
+    sql_name(&sql, plan->resource->table);
     append_key_condition(&sql, plan->resource, &number);
     return finish_with_selection(&sql, &plan->selection, &plan->read);
 }
@@ -174,7 +174,7 @@ static bool make_create(struct arena *arena, struct plan *plan) {
     const struct resource *resource = plan->resource;
     struct sql sql = sql_begin(plan->dialect, arena);
     sql_text(&sql, "INSERT INTO ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     // A record of nothing but its number has no column to list.
     if (resource->key.kind == KEY_INTEGER && resource->property_count == 1)
         sql_text(&sql, " DEFAULT VALUES");
@@ -198,7 +198,7 @@ static bool make_update(struct arena *arena, struct plan *plan) {
     struct sql sql = sql_begin(plan->dialect, arena);
     size_t number = 0;
     sql_text(&sql, "UPDATE ");
-    sql_name(&sql, resource->name);
+    sql_name(&sql, resource->table);
     sql_text(&sql, " SET ");
     for (size_t i = 0; i < resource->property_count; i++) {
         const struct property *property = &resource->properties[i];
@@ -227,7 +227,7 @@ static bool make_remove(struct arena *arena, struct plan *plan) {
     struct sql sql = sql_begin(plan->dialect, arena);
     size_t number = 0;
     sql_text(&sql, "DELETE FROM ");
-    sql_name(&sql, plan->resource->name);
+    sql_name(&sql, plan->resource->table);
     append_key_condition(&sql, plan->resource, &number);
     return sql_finish(&sql, NULL, 0, &plan->remove);
 }
@@ -235,7 +235,7 @@ static bool make_remove(struct arena *arena, struct plan *plan) {
 static bool make_restore(struct arena *arena, struct plan *plan) {
     struct sql sql = sql_begin(plan->dialect, arena);
     sql_text(&sql, "INSERT INTO ");
-    sql_name(&sql, plan->resource->name);
+    sql_name(&sql, plan->resource->table);
     sql_text(&sql, " (");
     append_selection(&sql, &plan->selection);
     sql_text(&sql, ") VALUES (");
@@ -577,7 +577,7 @@ static void append_select(struct list *list, const struct range *range) {
     sql_text(sql, "SELECT ");
     append_selection(sql, &list->query->selection);
     sql_text(sql, " FROM ");
-    sql_name(sql, list->query->resource->name);
+    sql_name(sql, list->query->resource->table);
     append_conditions(list, range);
     // Keys that are the same all over the range need no sorting. PostgreSQL sees that by itself,
     // and must be told all the same: it does not see that what IS NULL is in the order of its
@@ -650,7 +650,7 @@ bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
     static const struct column column = {.kind = VALUE_INTEGER};
     struct list list = {.sql = sql_begin(plan->dialect, arena), .query = query, .now = now};
     sql_text(&list.sql, "SELECT count(*) FROM ");
-    sql_name(&list.sql, query->resource->name);
+    sql_name(&list.sql, query->resource->table);
     append_conditions(&list, NULL);
     return finish_call(&list.sql, &column, 1, ret_call);
 }
@@ -662,7 +662,7 @@ bool plan_last_number(const struct plan *plan, struct arena *arena, struct call 
     const struct resource *resource = plan->resource;
     assert(resource->key.kind == KEY_INTEGER);
     struct sql sql = sql_begin(plan->dialect, arena);
-    plan->dialect->last_number(&sql, resource->name, resource->key.property->name);
+    plan->dialect->last_number(&sql, resource->table, resource->key.property->name);
     return finish_call(&sql, &column, 1, ret_call);
 }
 
@@ -671,7 +671,7 @@ bool plan_continue_numbers(const struct plan *plan, int64_t last, struct arena *
     const struct resource *resource = plan->resource;
     assert(resource->key.kind == KEY_INTEGER);
     struct sql sql = sql_begin(plan->dialect, arena);
-    plan->dialect->continue_numbers(&sql, resource->name, resource->key.property->name, last);
+    plan->dialect->continue_numbers(&sql, resource->table, resource->key.property->name, last);
     return finish_call(&sql, NULL, 0, ret_call);
 }
 

@@ -46,9 +46,9 @@ const struct stored_column *planning_column(const struct planning *planning, str
 const struct stored_column *planning_column_of(const struct planning *planning,
                                                const struct resource *resource,
                                                const struct property *property) {
-    const struct stored_column *column = planning_column(planning, resource->name, property->name);
+    const struct stored_column *column = planning_column(planning, resource->table, property->name);
     if (!column && property->was.size && !resource_property(resource, property->was))
-        column = planning_column(planning, resource->name, property->was);
+        column = planning_column(planning, resource->table, property->was);
     return column;
 }
 

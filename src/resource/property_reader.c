@@ -82,7 +82,7 @@ static void read_access_words(const struct property_reading *context) {
         reading_boolean(context->reading, read_only, "readOnly", &property->read_only);
     if (write_only)
         reading_boolean(context->reading, write_only, "writeOnly", &property->write_only);
-    if (property->read_only && property->write_only)
+    if (property_is_hidden(property) && !context->resource->built_in)
         reading_note(context->reading, write_only,
                      "`%.*s` is `readOnly` and `writeOnly`, so that nobody could use it",
                      TEXT_ARGS(property->name));

@@ -84,13 +84,21 @@ static bool make_value(const struct validation *validation, const struct propert
 
 // ---- Members of the body ----
 
+// The property that a member of a body stands for, or NULL.
+static const struct property *property_of(const struct validation *validation, const char *member) {
+    const struct property *property =
+        resource_property(validation->resource, text_from_string(member));
+    return property && !property_is_hidden(property) ? property : NULL;
+}
+
 static void fault_unknown(const struct validation *validation, const char *member) {
     const struct resource *resource = validation->resource;
     struct text names[RESOURCE_MAX_PROPERTIES];
+    size_t count = 0;
     for (size_t i = 0; i < resource->property_count; i++)
-        names[i] = resource->properties[i].name;
-    schema_fault_unknown(validation->faults, NULL, resource->name, member, names,
-                         resource->property_count);
+        if (!property_is_hidden(&resource->properties[i]))
+            names[count++] = resource->properties[i].name;
+    schema_fault_unknown(validation->faults, NULL, resource->name, member, names, count);
 }
 
 // Whether it is an object; notes its members that are no properties.
@@ -103,7 +111,7 @@ static bool check_members(const struct validation *validation, const json_t *bod
     const char *name;
     json_t *member;
     json_object_foreach((json_t *)body, name, member) {
-        if (!resource_property(validation->resource, text_from_string(name)))
+        if (!property_of(validation, name))
             fault_unknown(validation, name);
     }
     return true;
@@ -353,8 +361,7 @@ static void check_patch(const struct validation *validation, const json_t *patch
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)patch, name, value) {
-        const struct property *property =
-            resource_property(validation->resource, text_from_string(name));
+        const struct property *property = property_of(validation, name);
         struct json_path path = {.name = text_from_string(name)};
         if (!property && json_is_null(value))
             fault_unknown(validation, name);

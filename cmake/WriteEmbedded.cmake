@@ -1,0 +1,17 @@
+# Run by trestle_embed: writes FILES as C to OUTPUT.
+set(table "")
+set(text "#include \"${HEADER}\"\n")
+set(number 0)
+foreach(file IN LISTS FILES)
+    cmake_path(GET file FILENAME filename)
+    file(READ "${file}" bytes HEX)
+    string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
+    string(APPEND text "\n// ${filename}\nstatic const char file_${number}[] = {\n${bytes}'\\0'};\n")
+    string(APPEND table
+        "    {TEXT_INIT(\"${filename}\"), {file_${number}, sizeof file_${number} - 1}},\n")
+    math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND text "\nconst struct ${NAME} ${NAME}s[] = {\n${table}};\n")
+string(APPEND text "const size_t ${NAME}_count = ${number};\n")
+file(WRITE "${OUTPUT}" "${text}")
