@@ -93,7 +93,7 @@ VALUES = {
     "extra": [None, {}, {"z": 1, "a": {"\u00fc": "\U0001F600"}, "": None}],
 }
 
-LINE = re.compile(r"^(\w+): (\d+) records?, (\d+) of them copied, digest ([0-9a-f]{64})$",
+LINE = re.compile(r"^([\w-]+): (\d+) records?, (\d+) of them copied, digest ([0-9a-f]{64})$",
                   re.MULTILINE)
 
 

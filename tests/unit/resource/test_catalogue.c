@@ -63,6 +63,15 @@ static void test_empty_folder(void **state) {
     assert_non_null(catalogue);
     assert_int_equal(catalogue->resource_count, 0);
     assert_null(catalogue_plan(catalogue, TEXT("coupons")));
+    assert_null(catalogue_table(catalogue, TEXT("coupons")));
+    // What is part of the program is in every catalogue.
+    const struct plan *keys = catalogue_plan(catalogue, TEXT("keys"));
+    assert_non_null(keys);
+    assert_true(keys->resource->built_in);
+    assert_ptr_equal(catalogue_table(catalogue, TEXT("trestle_keys")), keys);
+    assert_ptr_equal(keys->resource, catalogue->resources[keys - catalogue->plans]);
+    assert_true(property_is_hidden(resource_property(keys->resource, TEXT("digest"))));
+    assert_int_equal(resource_access(keys->resource, ACTION_READ), ACCESS_ADMIN);
     catalogue_release(catalogue);
 }
 

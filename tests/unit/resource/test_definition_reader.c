@@ -1011,6 +1011,34 @@ static void access_and_actions(void **state) {
     assert_string_equal(action_name(ACTION_REPLACE), "replace");
 }
 
+// What is part of the program may say what others may not.
+static void built_in_definitions(void **state) {
+    static const char yaml[] = "table: trestle_things\naccess: {read: admin, write: admin}\n"
+                               "properties: {name: {type: string}, digest: {type: string, "
+                               "readOnly: true, writeOnly: true}}\n";
+    struct diagnostics diagnostics;
+    diagnostics_init(&diagnostics, &notes);
+    struct resource *resource =
+        definition_read_built_in(&arena, TEXT("keys.yaml"), text_from_string(yaml), &diagnostics);
+    assert_non_null(resource);
+    assert_true(diagnostics_clean(&diagnostics));
+    assert_true(resource->built_in);
+    assert_text_is(resource->name, "keys");
+    assert_text_is(resource->table, "trestle_things");
+    assert_int_equal(resource_access(resource, ACTION_LIST), ACCESS_ADMIN);
+    assert_int_equal(resource_access(resource, ACTION_CREATE), ACCESS_ADMIN);
+    assert_true(property_is_hidden(resource_property(resource, TEXT("digest"))));
+    assert_false(property_is_hidden(resource_property(resource, TEXT("name"))));
+    definition_free(resource);
+
+    struct text said;
+    assert_null(read_named("things.yaml", text_from_string(yaml), &said));
+    assert_non_null(strstr(said.data, "1:1: unknown keyword `table`"));
+    assert_non_null(strstr(said.data, "2:16: unknown access `admin`"));
+    assert_non_null(strstr(said.data, "2:30: unknown access `admin`"));
+    assert_non_null(strstr(said.data, "3:86: `digest` is `readOnly` and `writeOnly`"));
+}
+
 static void keys_of_every_kind(void **state) {
     struct resource *resource = read_well("properties: {a: {type: string}}\n");
     assert_int_equal(resource->key.kind, KEY_INTEGER);
@@ -1150,6 +1178,7 @@ int main(void) {
         cmocka_unit_test_teardown(defaults_are_in_stored_form, tear_down),
         cmocka_unit_test_teardown(groups_checks_and_filters_are_kept, tear_down),
         cmocka_unit_test_teardown(access_and_actions, tear_down),
+        cmocka_unit_test_teardown(built_in_definitions, tear_down),
         cmocka_unit_test_teardown(keys_of_every_kind, tear_down),
         cmocka_unit_test_teardown(only_what_can_change_has_versions, tear_down),
         cmocka_unit_test_teardown(a_declared_state_keeps_its_place, tear_down),
