@@ -363,6 +363,183 @@ static void giving_up_at_a_row_undoes_the_job(void **state) {
     free(work);
 }
 
+// --- late calls
+
+// INSERT INTO items RETURNING id, and a late INSERT INTO parts of that item.
+static struct work *insert_with_part(struct harness *harness, const char *name, int64_t part) {
+    struct work *work = work_create(harness, JOB_WRITE);
+    work_add(work, "INSERT INTO items(name, size) VALUES($1, 1) RETURNING id", "i")->expect = 1;
+    work_bind_text(work, name);
+    work_add(work, "INSERT INTO parts(id, item) VALUES($1, $2)", "")->late = true;
+    work_bind(work, value_integer(part));
+    return work;
+}
+
+// The last parameter of a late call, and what is expected of it, come from the rows before it.
+static bool bind_rows(struct work *work, size_t call) {
+    struct call *late = &work->calls[call];
+    late->expect = work->calls[call - 1].rows;
+    late->parameter_count = 2;
+    work->parameters[call][1] = value_integer(strtoll(work->rows, NULL, 10));
+    return true;
+}
+
+static void expect_parts(struct harness *harness, const char *rows) {
+    harness_expect(harness,
+                   "SELECT parts.id, items.name FROM parts JOIN items ON items.id = parts.item "
+                   "ORDER BY parts.id",
+                   "it", rows);
+}
+
+static void a_late_call_learns_from_the_rows_before_it(void **state) {
+    struct harness *harness = harness_of(state);
+    put_item(harness, "other", 1);
+    struct work *work = insert_with_part(harness, "a", 7);
+    work->late = bind_rows;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    assert_int_equal(work->lates, 1);
+    assert_int_equal(work->calls[1].rows, 1);
+    free(work);
+    expect_parts(harness, "7, 'a'");
+}
+
+static bool count_rows_so_far(struct work *work, size_t call) {
+    int64_t rows = 0;
+    for (size_t i = 0; i < call; i++)
+        rows += work->calls[i].rows;
+    work->parameters[call][0] = value_integer(rows);
+    work->calls[call].parameter_count = 1;
+    return true;
+}
+
+// Two calls, a late one, one behind it that is not, and another late one.
+static void late_calls_know_how_much_was_done(void **state) {
+    struct harness *harness = harness_of(state);
+    put_item(harness, "a", 1);
+    put_item(harness, "b", 1);
+    put_item(harness, "c", 1);
+    struct work *work = work_create(harness, JOB_WRITE);
+    work_add(work, "UPDATE items SET size = 2", "");
+    work_add(work, "UPDATE items SET size = 3 WHERE name = 'c'", "");
+    work_add(work, "UPDATE items SET size = $1 WHERE name <> 'c'", "")->late = true;
+    work->late = count_rows_so_far;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    expect_items(harness, "'a', 4; 'b', 4; 'c', 3");
+    work_add(work, "UPDATE items SET size = $1 WHERE name = 'a' RETURNING size", "i")->late = true;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    assert_int_equal(work->lates, 2);
+    assert_string_equal(work->rows, "6");
+    free(work);
+    expect_items(harness, "'a', 6; 'b', 4; 'c', 3");
+}
+
+static void a_late_call_may_be_the_first_and_need_no_asking(void **state) {
+    struct harness *harness = harness_of(state);
+    struct work *work = work_create(harness, JOB_WRITE);
+    work_add(work, "INSERT INTO items(name, size) VALUES('a', $1) RETURNING size", "i")->late =
+        true;
+    work->late = count_rows_so_far;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    assert_string_equal(work->rows, "0");
+    assert_int_equal(work->lates, 1);
+    free(work);
+    work = insert_with_part(harness, "b", 1);
+    work_bind(work, value_null());
+    work->job.on_late = NULL;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    free(work);
+    harness_expect(harness, "SELECT count(*) FROM parts", "i", "1");
+}
+
+static void a_late_call_does_not_begin_where_one_before_it_fails(void **state) {
+    struct harness *harness = harness_of(state);
+    put_item(harness, "taken", 1);
+    struct work *work = insert_with_part(harness, "taken", 1);
+    work->late = bind_rows;
+    assert_int_equal(work_run(work), OUTCOME_CONFLICT);
+    assert_int_equal(work->outcome.call, 0);
+    assert_int_equal(work->lates, 0);
+    free(work);
+    work = insert_with_part(harness, "new", 1);
+    work->late = bind_rows;
+    work->calls[0].expect = 2;
+    assert_int_equal(work_run(work), OUTCOME_UNEXPECTED);
+    assert_int_equal(work->outcome.call, 0);
+    assert_int_equal(work->lates, 0);
+    work->calls[0].expect = 1;
+    work->give_up_at = 1;
+    assert_int_equal(work_run(work), OUTCOME_FAILED);
+    assert_int_equal(work->lates, 0);
+    free(work);
+    expect_items(harness, "'taken', 1");
+}
+
+static bool give_up(struct work *work, size_t call) {
+    return false;
+}
+
+static bool expect_two(struct work *work, size_t call) {
+    bind_rows(work, call);
+    work->calls[call].expect = 2;
+    return true;
+}
+
+static bool bind_nobody(struct work *work, size_t call) {
+    bind_rows(work, call);
+    work->parameters[call][1] = value_integer(1000000);
+    return true;
+}
+
+static void a_late_call_that_fails_undoes_the_job(void **state) {
+    static const struct {
+        bool (*late)(struct work *work, size_t call);
+        enum outcome_kind outcome;
+    } cases[] = {{give_up, OUTCOME_FAILED},
+                 {expect_two, OUTCOME_UNEXPECTED},
+                 {bind_nobody, OUTCOME_CONFLICT}};
+    struct harness *harness = harness_of(state);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct work *work = insert_with_part(harness, "a", 1);
+        work->late = cases[i].late;
+        assert_int_equal(work_run(work), cases[i].outcome);
+        assert_int_equal(work->outcome.call, 1);
+        free(work);
+        expect_items(harness, "");
+    }
+    struct work *work = work_create(harness, JOB_WRITE);
+    work_add(work, "INSERT INTO items(name) VALUES('b')", "")->late = true;
+    work->late = give_up;
+    assert_int_equal(work_run(work), OUTCOME_FAILED);
+    free(work);
+    expect_items(harness, "");
+}
+
+// Each takes what the other is to take late: where they run side by side, one has to begin again.
+static void late_calls_that_wait_for_each_other(void **state) {
+    static const char *const names[] = {"a", "b"};
+    struct harness *harness = harness_of(state);
+    struct work *works[2];
+    put_item(harness, "a", 0);
+    put_item(harness, "b", 0);
+    for (size_t i = 0; i < 2; i++) {
+        works[i] = work_create(harness, JOB_WRITE);
+        for (size_t j = 0; j < 2; j++) {
+            work_add(works[i], "UPDATE items SET size = size + 1 WHERE name = $1 RETURNING 1", "i")
+                ->late = j == 1;
+            work_bind_text(works[i], names[i ^ j]);
+        }
+        assert_true(work_submit(works[i]));
+    }
+    harness_run(harness);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(works[i]->outcome.kind, OUTCOME_DONE);
+        assert_int_equal(works[i]->lates, 1);
+        assert_string_equal(works[i]->rows, "1; 1");
+        free(works[i]);
+    }
+    expect_items(harness, "'a', 2; 'b', 2");
+}
+
 // --- what may stand against a job
 
 static void expect_conflict(struct work *work, enum conflict_kind kind, const char *constraint) {
@@ -639,6 +816,32 @@ static void jobs_of_one_session_keep_their_order(void **state) {
         free(works[i]);
     }
     expect_items(harness, "'a', 64");
+}
+
+// What one job spoils is run again, on_late included.
+static void late_calls_in_groups(void **state) {
+    struct harness *harness = harness_of(state);
+    put_item(harness, "taken", 1);
+    put_item(harness, "free", 1);
+    struct work *works[GROUP];
+    char names[GROUP][32];
+    for (size_t i = 0; i < GROUP; i++) {
+        bool good = i % 8 != 5;
+        (void)snprintf(names[i], sizeof names[i], "item %zu", i);
+        works[i] = good ? insert_with_part(harness, names[i], (int64_t)i)
+                        : bad_jobs[i / 8 % (sizeof bad_jobs / sizeof *bad_jobs)].make(harness);
+        works[i]->late = good ? bind_rows : NULL;
+    }
+    run_group(harness, works);
+    for (size_t i = 0; i < GROUP; i++) {
+        assert_true((works[i]->outcome.kind == OUTCOME_DONE) == (works[i]->late != NULL));
+        assert_int_equal(works[i]->lates, works[i]->late ? 1 : 0);
+        free(works[i]);
+    }
+    harness_expect(harness,
+                   "SELECT count(*) FROM parts JOIN items ON items.id = parts.item "
+                   "WHERE items.name = 'item ' || parts.id",
+                   "i", "56");
 }
 
 static void groups_are_counted(void **state) {
@@ -1116,6 +1319,12 @@ int main(void) {
         SCENE_TEST(an_unmet_expectation_of_a_later_call_undoes_the_earlier),
         SCENE_TEST(a_read_may_expect_rows),
         SCENE_TEST(giving_up_at_a_row_undoes_the_job),
+        SCENE_TEST(a_late_call_learns_from_the_rows_before_it),
+        SCENE_TEST(late_calls_know_how_much_was_done),
+        SCENE_TEST(a_late_call_may_be_the_first_and_need_no_asking),
+        SCENE_TEST(a_late_call_does_not_begin_where_one_before_it_fails),
+        SCENE_TEST(a_late_call_that_fails_undoes_the_job),
+        SCENE_TEST(late_calls_that_wait_for_each_other),
         SCENE_TEST(conflicts_say_of_which_kind_they_are),
         SCENE_TEST(overflow_is_told_apart),
         SCENE_TEST(defects_are_failures),
@@ -1123,6 +1332,7 @@ int main(void) {
         SCENE_TEST(long_texts_come_back_whole),
         SCENE_TEST(a_job_that_fails_takes_no_other_with_it),
         SCENE_TEST(jobs_of_one_session_keep_their_order),
+        SCENE_TEST(late_calls_in_groups),
         SCENE_TEST(groups_are_counted),
         SCENE_TEST(a_job_may_be_submitted_again_when_done),
         SCENE_TEST(reads_do_not_starve_the_loop),

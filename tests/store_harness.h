@@ -39,8 +39,10 @@ struct work {
     size_t give_up_at;    // on_row gives up at this row, from 1 on
     char rows[WORK_ROWS]; // "a, b; c, d": cells, and rows
 
-    void (*then)(struct work *work); // from on_done
-    uint64_t took;                   // milliseconds
+    bool (*late)(struct work *work, size_t call); // from on_late
+    unsigned lates;                               // calls of on_late since the last restart
+    void (*then)(struct work *work);              // from on_done
+    uint64_t took;                                // milliseconds
     uint64_t started;
 };
 
@@ -77,9 +79,16 @@ static inline bool harness_on_row(struct job *job, size_t call, const struct val
     return true;
 }
 
+static inline bool harness_on_late(struct job *job, size_t call) {
+    struct work *work = (struct work *)job;
+    work->lates++;
+    return !work->late || work->late(work, call);
+}
+
 static inline void harness_on_restart(struct job *job) {
     struct work *work = (struct work *)job;
     work->restarts++;
+    work->lates = 0;
     work->row_count = 0;
     work->rows[0] = '\0';
 }
@@ -105,6 +114,7 @@ static inline struct work *work_create(struct harness *harness, enum job_kind ki
         .kind = kind,
         .calls = work->calls,
         .on_row = harness_on_row,
+        .on_late = harness_on_late,
         .on_restart = harness_on_restart,
         .on_done = harness_on_done,
     };
@@ -152,6 +162,7 @@ static inline bool work_submit(struct work *work) {
     work->outcome = (struct outcome){0};
     work->done = 0;
     work->row_count = 0;
+    work->lates = 0;
     work->rows[0] = '\0';
     harness->in_submit = true;
     bool taken = store_submit(harness->session, &work->job);

@@ -81,6 +81,8 @@ static bool play_call(struct scripted_store *store, const struct scripted_call *
     job->outcome.call = index;
     job->outcome.kind = OUTCOME_FAILED;
     call->rows = 0;
+    if (call->late && job->on_late && !job->on_late(job, index))
+        return false;
     if (!check_call(store, scripted, job, call))
         return false;
     for (size_t row = 0; row < scripted->row_count; row++) {

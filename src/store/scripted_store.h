@@ -25,9 +25,9 @@ struct scripted_job {
     bool restarted;         // rows come, are taken back by on_restart, and come again
 };
 
-// An `expect` that does not hold, an on_row that gives up and store_cancel have the outcome that
-// they have with every store, whatever the script says. A job after the script's end is
-// OUTCOME_FAILED.
+// An `expect` that does not hold, an on_row or on_late that gives up and store_cancel have the
+// outcome that they have with every store, whatever the script says. A job after the script's end
+// is OUTCOME_FAILED.
 struct store *scripted_store_open(enum store_dialect dialect, const struct scripted_job *script,
                                   size_t job_count, struct failure *failure);
 

@@ -44,6 +44,8 @@ struct call {
     const struct value *parameters; // alive until the job is done
     size_t parameter_count;
     int64_t expect; // the rows that it must change (write) or give (read), or EXPECT_ANY
+    bool late;      // JOB_WRITE: it begins only when all calls before it are done, and then on_late
+                    // may set its parameters, of which nothing is known before
     int64_t rows;   // set by the store: how many it did
 };
 
@@ -93,8 +95,13 @@ struct job {
     // undone and its outcome OUTCOME_FAILED. May be NULL where no call gives rows.
     bool (*on_row)(struct job *job, size_t call, const struct value *cells);
 
-    // The job is run anew from its first call: forget the rows that came. On the same thread as
-    // on_row. May be NULL where on_row is.
+    // A late call is next: all calls before it did what is expected of them, and have their `rows`.
+    // It may set the parameters of this call, and what is expected of it. On the same thread as
+    // on_row; false gives up in the same way. May be NULL: the parameters are there already.
+    bool (*on_late)(struct job *job, size_t call);
+
+    // The job is run anew from its first call: forget the rows that came, and what on_late did. On
+    // the same thread as on_row. May be NULL where on_row and on_late are.
     void (*on_restart)(struct job *job);
 
     // Exactly once for each job that store_submit took, on the session's loop, never inside
@@ -108,7 +115,8 @@ struct job {
     struct job *next;
     uint64_t ends;  // the deadline that applies
     bool cancelled; // any thread, atomically
-    bool started;   // on_row may have been called
+    bool started;   // on_row or on_late may have been called
+    size_t begun;   // calls that were, where they are sent ahead
     bool alone;     // it is to share no transaction with others
     bool skipped;   // another job's error kept it from being run
     bool again;     // what it failed of may pass: it may be tried again

@@ -71,14 +71,19 @@ static void list_kinds(const struct call *call, char *out, size_t size) {
     }
 }
 
-static void log_submitted(const struct tracing_store *store, const struct trace *trace) {
+static void log_call(const struct tracing_store *store, const struct trace *trace, size_t call) {
     const struct job *job = &trace->job;
-    for (size_t i = 0; i < job->call_count; i++) {
-        char parameters[256];
-        list_kinds(&job->calls[i], parameters, sizeof parameters);
-        log_info(store->log, "job %llu %s, call %zu of %zu: %.*s (%s)",
-                 (unsigned long long)trace->number, job_kinds[job->kind], i + 1, job->call_count,
-                 TEXT_ARGS(job->calls[i].statement->sql), parameters);
+    char parameters[256];
+    list_kinds(&job->calls[call], parameters, sizeof parameters);
+    log_info(store->log, "job %llu %s, call %zu of %zu: %.*s (%s)",
+             (unsigned long long)trace->number, job_kinds[job->kind], call + 1, job->call_count,
+             TEXT_ARGS(job->calls[call].statement->sql), parameters);
+}
+
+static void log_submitted(const struct tracing_store *store, const struct trace *trace) {
+    for (size_t i = 0; i < trace->job.call_count; i++) {
+        if (!trace->job.calls[i].late)
+            log_call(store, trace, i);
     }
 }
 
@@ -98,6 +103,15 @@ static void log_done(const struct tracing_store *store, const struct trace *trac
 static bool pass_row(struct job *job, size_t call, const struct value *cells) {
     struct job *original = ((struct trace *)job)->original;
     return original->on_row(original, call, cells);
+}
+
+static bool pass_late(struct job *job, size_t call) {
+    const struct trace *trace = (struct trace *)job;
+    struct job *original = trace->original;
+    bool goes_on = !original->on_late || original->on_late(original, call);
+    if (goes_on)
+        log_call((struct tracing_store *)original->session->store, trace, call);
+    return goes_on;
 }
 
 static void pass_restart(struct job *job) {
@@ -159,17 +173,18 @@ static bool submit(struct store_session *base, struct job *job) {
         .call_count = job->call_count,
         .deadline = job->deadline,
         .on_row = job->on_row ? pass_row : NULL,
+        .on_late = pass_late,
         .on_restart = job->on_restart ? pass_restart : NULL,
         .on_done = pass_done,
     };
     log_submitted(store, trace);
+    job->session = base;
+    job->next = &trace->job;
     if (!store_submit(session->inner, &trace->job)) {
         log_info(store->log, "job %llu refused", (unsigned long long)trace->number);
         free(trace);
         return false;
     }
-    job->session = base;
-    job->next = &trace->job;
     return true;
 }
 

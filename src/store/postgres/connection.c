@@ -104,10 +104,31 @@ static void send_statement(struct pg_connection *connection, const struct statem
     sent(connection, taken, op);
 }
 
+bool pg_connection_send_more(struct pg_connection *connection, struct job *job) {
+    size_t first = job->begun;
+    if (job->calls[first].late && job->on_late) {
+        job->started = true;
+        if (!job->on_late(job, first)) {
+            job->outcome.kind = OUTCOME_FAILED;
+            job->outcome.call = first;
+            return false;
+        }
+    }
+    do {
+        size_t i = job->begun++;
+        struct call *call = &job->calls[i];
+        call->rows = 0;
+        send_statement(connection, call->statement, call->parameters, call->parameter_count,
+                       (struct pg_op){.kind = PG_OP_CALL, .index = i, .job = job});
+    } while (job->begun < job->call_count && !job->calls[job->begun].late);
+    return true;
+}
+
 void pg_connection_send_job(struct pg_connection *connection, struct job *job) {
     if (job->started && job->on_restart)
         job->on_restart(job);
     job->started = false;
+    job->begun = 0;
     job->skipped = false;
     job->again = false;
     job->outcome.kind = OUTCOME_DONE;
@@ -115,12 +136,8 @@ void pg_connection_send_job(struct pg_connection *connection, struct job *job) {
     *connection->jobs.last = job;
     connection->jobs.last = &job->next;
     connection->job_count++;
-    for (size_t i = 0; i < job->call_count; i++) {
-        struct call *call = &job->calls[i];
-        call->rows = 0;
-        send_statement(connection, call->statement, call->parameters, call->parameter_count,
-                       (struct pg_op){.kind = PG_OP_CALL, .index = i, .job = job});
-    }
+    (void)pg_connection_send_more(connection, job);
+    assert(job->kind == JOB_WRITE || job->begun == job->call_count);
 }
 
 void pg_connection_send_control(struct pg_connection *connection, enum pg_control control,

@@ -110,12 +110,16 @@ void pg_connection_lose(struct pg_connection *connection, const char *why);
 // a statement that it does not know, as behind a pooler, must spoil no other.
 void pg_connection_begin(struct pg_connection *connection);
 
-// Put something into the pipeline; a job is under way from then on. What goes wrong is noticed by
-// pg_connection_flush.
+// Put something into the pipeline; a job is under way from then on, with its calls up to the first
+// late one. What goes wrong is noticed by pg_connection_flush.
 void pg_connection_send_job(struct pg_connection *connection, struct job *job);
 void pg_connection_send_control(struct pg_connection *connection, enum pg_control control,
                                 const struct value *parameters, size_t count);
 void pg_connection_sync(struct pg_connection *connection);
+
+// The same for those of a job's calls that come next, which begin with a late one: all before it
+// are done. False, with the job's outcome set, where its submitter gives up.
+bool pg_connection_send_more(struct pg_connection *connection, struct job *job);
 
 // Sends what is in the pipeline, as far as the socket takes it now; loses the connection where that
 // is no use. The last thing that a caller does with the connection.

@@ -152,7 +152,7 @@ void pg_job_lost(struct pg_lane *lane, struct job *job) {
 }
 
 bool pg_job_may_share(const struct job *job) {
-    return job->kind == JOB_WRITE && !job->alone && job->call_count == 1 &&
+    return job->kind == JOB_WRITE && !job->alone && job->call_count == 1 && !job->calls[0].late &&
            job->calls[0].statement->groups;
 }
 

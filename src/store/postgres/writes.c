@@ -1,6 +1,7 @@
 // The lane of writes. Each transaction is run on a connection of its own, in two steps: first all
 // statements and a question for the transaction's number, then, once their results are known to be
-// what the jobs want, COMMIT. Jobs are answered after that, or when nothing can have happened.
+// what the jobs want, COMMIT. Jobs are answered after that, or when nothing can have happened. A
+// late call is a step more: it is sent when those before it have their results.
 #include "base/clock.h"
 #include "store/postgres/parts.h"
 #include "store/postgres/session.h"
@@ -69,6 +70,14 @@ static size_t gather(struct pg_lane *lane, struct job *jobs[GROUP_JOBS]) {
 
 // --- running
 
+// What the server is to answer to by itself. The number is asked for when all else is there.
+static void send_off(struct pg_connection *connection, const struct job *last) {
+    if (connection->link->tells && last->begun == last->call_count)
+        pg_connection_send_control(connection, PG_NUMBER, NULL, 0);
+    pg_connection_sync(connection);
+    pg_connection_flush(connection);
+}
+
 static void begin(struct pg_connection *connection, struct job **jobs, size_t count) {
     struct pg_session *session = connection->session;
     struct postgres_store *store = pg_session_store(session);
@@ -82,10 +91,7 @@ static void begin(struct pg_connection *connection, struct job **jobs, size_t co
         pg_send_limits(connection, limit);
     for (size_t i = 0; i < count; i++)
         pg_connection_send_job(connection, jobs[i]);
-    if (connection->link->tells)
-        pg_connection_send_control(connection, PG_NUMBER, NULL, 0);
-    pg_connection_sync(connection);
-    pg_connection_flush(connection);
+    send_off(connection, jobs[count - 1]);
 }
 
 static struct pg_connection *idle_connection(const struct pg_lane *lane) {
@@ -214,8 +220,19 @@ static bool all_are_done(const struct pg_connection *connection) {
     return true;
 }
 
-// All statements have their results: that decides.
+// A job that waits for late calls has a transaction alone.
+static bool goes_on(struct pg_connection *connection) {
+    struct job *job = connection->jobs.first;
+    return job->begun < job->call_count && all_are_done(connection) &&
+           pg_connection_send_more(connection, job);
+}
+
+// All that was sent has its results: that decides.
 static void end(struct pg_connection *connection) {
+    if (goes_on(connection)) {
+        send_off(connection, connection->jobs.first);
+        return;
+    }
     bool done = all_are_done(connection);
     connection->transaction.phase = done ? PG_COMMITTING : PG_UNDOING;
     pg_connection_send_control(connection, done ? PG_COMMIT : PG_ROLLBACK, NULL, 0);

@@ -355,6 +355,11 @@ static bool step_through(struct connection *connection, struct job *job, size_t 
 bool sqlite_connection_run(struct connection *connection, struct job *job, size_t call) {
     struct call *this = &job->calls[call];
     this->rows = 0;
+    if (this->late && job->on_late && !job->on_late(job, call)) {
+        job->outcome.kind = OUTCOME_FAILED;
+        job->outcome.call = call;
+        return false;
+    }
     struct prepared *prepared = NULL;
     bool done = get_ready(connection, job, call, &prepared) &&
                 step_through(connection, job, call, prepared->statement);

@@ -49,7 +49,7 @@ static size_t parameter_bytes(const struct job *job) {
     size_t bytes = 0;
     for (size_t i = 0; i < job->call_count; i++) {
         const struct call *call = &job->calls[i];
-        for (size_t j = 0; j < call->parameter_count; j++) {
+        for (size_t j = 0; !call->late && j < call->parameter_count; j++) {
             if (value_kind_has_text(call->parameters[j].kind))
                 bytes += call->parameters[j].text.size;
         }

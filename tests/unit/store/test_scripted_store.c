@@ -77,6 +77,38 @@ static void what_every_store_says_overrides_the_script(void **state) {
     close_script(&harness, "", 0);
 }
 
+static bool bind_the_row(struct work *work, size_t call) {
+    work->parameters[call][0] = value_integer(strtoll(work->rows, NULL, 10));
+    return work->calls[0].rows == 1;
+}
+
+static void late_calls_are_asked_for(void **state) {
+    const struct value five = value_integer(5);
+    const struct scripted_call calls[] = {
+        {.cells = &five, .row_count = 1},
+        {.sql = "parts", .parameters = &five, .parameter_count = 1, .changes = 1}};
+    const struct scripted_call nothing[] = {{.row_count = 0}, {.changes = 1}};
+    const struct scripted_job script[] = {{.calls = calls, .call_count = 2},
+                                          {.calls = calls, .call_count = 2, .restarted = true},
+                                          {.calls = nothing, .call_count = 2}};
+    struct harness harness;
+    open_script(&harness, script, 3);
+    struct work *work = work_create(&harness, JOB_WRITE);
+    work_add(work, "INSERT INTO items RETURNING id", "i");
+    work_add(work, "INSERT INTO parts VALUES($1)", "")->late = true;
+    work_bind(work, value_null());
+    work->late = bind_the_row;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(work_run(work), OUTCOME_DONE);
+        assert_int_equal(work->lates, 1);
+        assert_int_equal(work->restarts, i);
+    }
+    assert_int_equal(work_run(work), OUTCOME_FAILED);
+    assert_int_equal(work->outcome.call, 1);
+    free(work);
+    close_script(&harness, "", 0);
+}
+
 static void outcomes_and_changes_come_from_the_script(void **state) {
     const struct scripted_call call = {.changes = 3};
     const struct scripted_job script[] = {
@@ -176,6 +208,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_from_the_script),
         cmocka_unit_test(what_every_store_says_overrides_the_script),
+        cmocka_unit_test(late_calls_are_asked_for),
         cmocka_unit_test(outcomes_and_changes_come_from_the_script),
         cmocka_unit_test(differences_are_named),
         cmocka_unit_test(a_job_beyond_the_script_fails),

@@ -78,6 +78,34 @@ static void everything_is_logged_but_the_values(void **state) {
     free(logged);
 }
 
+static bool bind_secret(struct work *work, size_t call) {
+    work->calls[call].parameter_count = 1;
+    work->parameters[call][0] = value_text(VALUE_TEXT, TEXT("secret"));
+    return work->row_count == 1;
+}
+
+static void late_calls_are_logged_when_they_begin(void **state) {
+    const struct value cell = value_integer(5);
+    const struct scripted_call calls[] = {{.cells = &cell, .row_count = 1}, {.changes = 1}};
+    const struct scripted_call nothing[] = {{.row_count = 0}, {.changes = 1}};
+    const struct scripted_job script[] = {{.calls = calls, .call_count = 2},
+                                          {.calls = nothing, .call_count = 2}};
+    struct scene scene;
+    open_scene(&scene, script, 2);
+    struct work *work = work_create(&scene.harness, JOB_WRITE);
+    work_add(work, "INSERT INTO items RETURNING id", "i");
+    work_add(work, "UPDATE items SET name = $1", "")->late = true;
+    work->late = bind_secret;
+    assert_int_equal(work_run(work), OUTCOME_DONE);
+    assert_int_equal(work_run(work), OUTCOME_FAILED);
+    free(work);
+    char *logged = close_scene(&scene);
+    expect_in(logged, "job 1 write, call 2 of 2: UPDATE items SET name = $1 (text[6])");
+    expect_in(logged, "job 2 write, call 1 of 2");
+    assert_null(strstr(logged, "job 2 write, call 2 of 2"));
+    free(logged);
+}
+
 static void restarts_refusals_and_cancelling_pass_through(void **state) {
     const struct value cell = value_integer(5);
     const struct scripted_call call = {.cells = &cell, .row_count = 1};
@@ -147,6 +175,7 @@ static void a_lack_of_memory_refuses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_logged_but_the_values),
+        cmocka_unit_test(late_calls_are_logged_when_they_begin),
         cmocka_unit_test(restarts_refusals_and_cancelling_pass_through),
         cmocka_unit_test(many_parameters_are_cut),
         cmocka_unit_test(a_lack_of_memory_refuses),
