@@ -354,10 +354,9 @@ static void on_notice(void *argument, const PGresult *result) {
     log_debug(pg_session_store(connection->session)->log, "PostgreSQL: %s", first_line(result));
     if (function && strcmp(function, "SyncRepWaitForLSN") == 0)
         connection->transaction.unreplicated = true;
+    if (pg_fault_is_fatal(result)) // the server takes its leave from one that asked nothing
+        connection->retired = true;
 }
-
-// While nobody uses a link, nobody listens.
-static void ignore_notice(void *argument, const PGresult *result) {}
 
 static void set_up(struct pg_connection *connection) {
     if (!pg_session_store(connection->session)->unprepared) {
@@ -438,7 +437,7 @@ struct job *pg_connection_close(struct pg_connection *connection) {
     struct postgres_store *store = pg_session_store(connection->session);
     bool good = pg_connection_is_idle(connection) && !connection->retired && !connection->broken;
     if (good && connection->session->closing) {
-        (void)PQsetNoticeReceiver(connection->link->connection, ignore_notice, NULL);
+        pg_link_ignore_notices(connection->link);
         postgres_store_leave_spare(store, connection->link);
     } else {
         pg_link_close(connection->link);

@@ -8,6 +8,49 @@
 #define SILENT_MS "15000"
 #define IDLE_SECONDS "30"
 
+static const char *value_of(const PQconninfoOption *options, const char *keyword) {
+    while (options->keyword && strcmp(options->keyword, keyword) != 0)
+        options++;
+    return options->val ? options->val : "";
+}
+
+// libpq's words about a URL that it cannot read, without what they quote of it.
+static bool refuse_url(struct failure *failure, const char *words) {
+    const char *quote = strstr(words, ": \"");
+    size_t size = quote ? (size_t)(quote - words) : strcspn(words, "\n");
+    return failure_set(failure, FAILURE_INVALID_SETTING, "the URL of the database: %.*s", (int)size,
+                       words);
+}
+
+// A mark of the URL's own in a user's name or a password makes a part of that a host or a port,
+// which libpq would then quote. (An "@" in front names an abstract socket.)
+static bool is_cut_right(const PQconninfoOption *options) {
+    const char *host = value_of(options, "host");
+    const char *port = value_of(options, "port");
+    for (const char *at = strchr(host, '@'); at; at = strchr(at + 1, '@')) {
+        if (at > host && at[-1] != ',')
+            return false;
+    }
+    return port[strspn(port, "0123456789,")] == '\0';
+}
+
+bool pg_url_is_valid(const char *url, struct failure *failure) {
+    char *words = NULL;
+    PQconninfoOption *options = PQconninfoParse(url, &words);
+    bool valid = options && is_cut_right(options);
+    if (options && !valid)
+        failure_set(failure, FAILURE_INVALID_SETTING,
+                    "the URL of the database: its host or its port is none; write @ : / ? # and %% "
+                    "in a name or a password as %%40 %%3A %%2F %%3F %%23 and %%25");
+    else if (words)
+        (void)refuse_url(failure, words);
+    else if (!options)
+        failure_out_of_memory(failure);
+    PQconninfoFree(options);
+    PQfreemem(words);
+    return valid;
+}
+
 static PGconn *connect_now(const struct pg_address *address) {
     char seconds[16];
     (void)snprintf(seconds, sizeof seconds, "%u", address->connect_seconds);
@@ -52,6 +95,12 @@ static bool check(PGconn *connection, struct failure *failure) {
     return true;
 }
 
+static void ignore_notice(void *argument, const PGresult *result) {}
+
+void pg_link_ignore_notices(struct pg_link *link) {
+    (void)PQsetNoticeReceiver(link->connection, ignore_notice, NULL);
+}
+
 struct pg_link *pg_link_open(const struct pg_address *address, struct failure *failure) {
     struct pg_link *link = calloc(1, sizeof *link);
     if (!link || !pg_statements_open(&link->statements, address->cached_statements) ||
@@ -60,8 +109,10 @@ struct pg_link *pg_link_open(const struct pg_address *address, struct failure *f
         pg_link_close(link);
         return NULL;
     }
-    if (check(link->connection, failure))
+    if (check(link->connection, failure)) {
+        pg_link_ignore_notices(link);
         return link;
+    }
     pg_link_close(link);
     return NULL;
 }

@@ -25,8 +25,16 @@ struct pg_address {
     size_t cached_statements;
 };
 
+// Whether a URL is one that libpq can read; FAILURE_INVALID_SETTING otherwise. There may be a
+// password in it, so what is wrong is not quoted.
+bool pg_url_is_valid(const char *url, struct failure *failure);
+
 // Connects and refuses what will not do; NULL and a failure.
 struct pg_link *pg_link_open(const struct pg_address *address, struct failure *failure);
+
+// What the server says unasked is not for standard error, where libpq would write it. So it is with
+// a link that has just been opened.
+void pg_link_ignore_notices(struct pg_link *link);
 
 // Takes NULL.
 void pg_link_close(struct pg_link *link);

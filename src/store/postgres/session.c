@@ -15,7 +15,7 @@
 enum { TICK = 25, GRACE = 1000, FIRST_PAUSE = 50, LONGEST_PAUSE = 500 };
 
 // How often a job is run that others were in the way of, and one whose connection was lost.
-enum { TRIES = 10, TRIES_WHEN_LOST = 2 };
+enum { TRIES = 10, TRIES_WHEN_LOST = 3 };
 
 // A statement whose time differs less from what the connection has is not worth a word to the
 // server, in milliseconds.

@@ -119,7 +119,7 @@ void pg_job_answer_with(struct pg_session *session, struct job *job, enum outcom
 bool pg_job_may_share(const struct job *job);
 
 // Sees to a job of which nothing happened because its connection was lost: it waits for another
-// one, once, or is answered.
+// one, which may be as lost and not known to be, or is answered where it has been tried enough.
 void pg_job_lost(struct pg_lane *lane, struct job *job);
 
 // Whether a job that failed is to be run again, and that in a way that helps; it counts.

@@ -173,6 +173,8 @@ static struct postgres_store *make_store(const struct postgres_options *options,
 
 struct store *postgres_store_open(const struct postgres_options *options, struct log *log,
                                   struct failure *failure) {
+    if (!pg_url_is_valid(options->url, failure))
+        return NULL;
     struct postgres_store *store = make_store(options, log);
     if (!store) {
         failure_out_of_memory(failure);
