@@ -49,6 +49,19 @@ static enum step_result step_plan(struct exchange *exchange) {
     return exchange->handler->plan ? exchange->handler->plan(exchange) : STEP_NEXT;
 }
 
+bool exchange_make_room(struct exchange *exchange, size_t call_count) {
+    if (call_count <= exchange->call_room)
+        return true;
+    struct call *calls = arena_allocate_zero(&exchange->request->arena, call_count, sizeof *calls);
+    if (!calls)
+        return false;
+    memcpy(calls, exchange->calls, exchange->call_room * sizeof *calls);
+    exchange->calls = calls;
+    exchange->call_room = call_count;
+    exchange->job.calls = calls;
+    return true;
+}
+
 static enum step_result step_settle(struct exchange *exchange) {
     return exchange->handler->settle(exchange);
 }
@@ -181,6 +194,8 @@ void exchange_start(struct service *service, struct http_request *request) {
     exchange->catalogue = catalogue_retain(service->catalogue);
     exchange->faults.arena = &request->arena;
     exchange->now = clock_now();
+    exchange->calls = exchange->few_calls;
+    exchange->call_room = EXCHANGE_FEW_CALLS;
     exchange->answer = http_answer_begin(request, 200);
     request->owner = exchange;
     exchange_resume(exchange);

@@ -40,7 +40,7 @@ struct handler {
     void (*on_gone)(struct exchange *exchange);
 };
 
-enum { EXCHANGE_MAX_CALLS = 2 };
+enum { EXCHANGE_FEW_CALLS = 4 }; // for more, exchange_make_room
 
 struct exchange {
     struct service *service;
@@ -66,7 +66,9 @@ struct exchange {
     // The store's part. While a job is out, rows may arrive on another thread, and nothing else
     // touches these.
     struct job job;
-    struct call calls[EXCHANGE_MAX_CALLS];
+    struct call *calls; // what job.calls is made of
+    size_t call_room;
+    struct call few_calls[EXCHANGE_FEW_CALLS];
     bool job_is_out;
     unsigned round;       // how often the store was asked
     unsigned stage;       // a handler's own: what it is at
@@ -100,6 +102,10 @@ void exchange_stream_begin(struct exchange *exchange, bool endless);
 
 // Ends an exchange whose client has gone and that waits for nothing.
 void exchange_abandon(struct exchange *exchange);
+
+// For the step "plan", before it uses more than EXCHANGE_FEW_CALLS: makes room in exchange->calls,
+// keeping those that are there. False when there is no memory.
+bool exchange_make_room(struct exchange *exchange, size_t call_count);
 
 // For steps: sets the failure and gives STEP_FAIL.
 enum step_result exchange_fail(struct exchange *exchange, enum failure_code code,
