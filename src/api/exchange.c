@@ -4,8 +4,10 @@
 #include "api/exchange.h"
 
 #include "api/authenticate.h"
+#include "api/conditions.h"
 #include "api/negotiate.h"
 #include "api/problem.h"
+#include "api/representation.h"
 #include "api/route.h"
 #include "base/clock.h"
 
@@ -78,12 +80,14 @@ enum {
     AT_AUTHENTICATE,
     AT_NEGOTIATE,
     AT_PREPARE,
+    AT_CONDITIONS,
     AT_READ_BODY,
     AT_PARSE,
     AT_VALIDATE,
     AT_PLAN,
     AT_STORE,
     AT_SETTLE,
+    AT_REPRESENT,
     AT_RESPOND,
     AT_END
 };
@@ -94,12 +98,14 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
     [AT_AUTHENTICATE] = authenticate,  // who asks, and may they
     [AT_NEGOTIATE] = negotiate_accept, // in which representation
     [AT_PREPARE] = step_prepare,       // the path's key and the parameters
+    [AT_CONDITIONS] = conditions_read, // the fields that say in which case to go on
     [AT_READ_BODY] = step_read_body,   // may wait
     [AT_PARSE] = step_parse,           // the body as JSON
     [AT_VALIDATE] = step_validate,     // the body as a record
     [AT_PLAN] = step_plan,             // which statements
     [AT_STORE] = step_store,           // may wait
     [AT_SETTLE] = step_settle,         // what the outcome means; may go back to "plan"
+    [AT_REPRESENT] = represent,        // the fields about the content; or that it is known already
     [AT_RESPOND] = step_respond,       // nothing failed for want of memory
 };
 

@@ -2,6 +2,7 @@
 // one service (and so to one loop), and ends when it has answered.
 #pragma once
 
+#include "api/etag.h"
 #include "api/service.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
@@ -16,6 +17,29 @@ enum step_result {
     STEP_FAIL,   // exchange->failure says why
 };
 
+// What a handler does with the request's conditions.
+enum conditions_use {
+    CONDITIONS_IGNORED, // they mean nothing here (RFC 9110 section 13.2.1)
+    CONDITIONS_READ,    // they are about the representation that is to be sent
+    CONDITIONS_CHANGE,  // about the record, and the handler asks conditions_hold
+    CONDITIONS_LIST,    // about a list to which something is added
+};
+
+// The fields as sent, each "*" or a list of tags; data NULL where there is none.
+struct conditions {
+    struct text if_match;
+    struct text if_none_match;
+};
+
+// What describes the content of an answer; the step `represent` writes it.
+struct representation {
+    struct text type;          // data NULL: the handler writes its own fields
+    struct text cache_control; // for GET and HEAD
+    bool keyed;                // only those with a key are given it
+    struct etag etag;
+    bool hashed; // the tag is to be made of the bytes
+};
+
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
@@ -25,6 +49,7 @@ struct handler {
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
+    enum conditions_use conditions;
     enum step_result (*prepare)(struct exchange *exchange);  // the path's key, the parameters
     enum step_result (*validate)(struct exchange *exchange); // what the body says
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
@@ -59,9 +84,10 @@ struct exchange {
     struct text api_key; // as presented; data NULL where there is none
     int64_t now;         // the one instant of this request
     struct value key;    // of the record
-    json_t *body;        // owned
-    json_t *merged;      // owned; what validate_update made
-    struct query query;  // of a list
+    struct conditions conditions;
+    json_t *body;       // owned
+    json_t *merged;     // owned; what validate_update made
+    struct query query; // of a list
 
     // The store's part. While a job is out, rows may arrive on another thread, and nothing else
     // touches these.
@@ -70,11 +96,11 @@ struct exchange {
     size_t call_room;
     struct call few_calls[EXCHANGE_FEW_CALLS];
     bool job_is_out;
-    unsigned round;       // how often the store was asked
-    unsigned stage;       // a handler's own: what it is at
-    struct value *values; // of the record that is written
-    struct value *stored; // of the record as it is
-    int64_t version;
+    unsigned round;           // how often the store was asked
+    unsigned stage;           // a handler's own: what it is at
+    struct value *values;     // of the record that is written
+    struct value *stored;     // of the record as it is
+    int64_t version;          // of the record that came last
     size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;
@@ -82,6 +108,7 @@ struct exchange {
     int64_t total;             // of a count
     struct json_writer writer; // on answer.body
 
+    struct representation representation;
     struct http_answer answer;
     bool streams; // its head is on its way; `answer` is the handler's to use
     struct failure failure;

@@ -1,6 +1,7 @@
 #include "api/records.h"
 
 #include "api/records_shared.h"
+#include "api/representation.h"
 
 struct validation record_validation(struct exchange *exchange) {
     return (struct validation){.resource = resource_of(exchange),
@@ -21,6 +22,14 @@ enum step_result record_job(struct exchange *exchange, enum job_kind kind, bool 
     exchange->job.kind = kind;
     exchange->job.call_count = 1;
     return STEP_NEXT;
+}
+
+enum step_result record_read_again(struct exchange *exchange, unsigned stage) {
+    if (exchange->round >= RECORD_MAX_ROUNDS)
+        return exchange_fail(exchange, FAILURE_CONTENTION,
+                             "others changed the record each time; read it and try again");
+    exchange->stage = stage;
+    return STEP_REPEAT;
 }
 
 enum step_result record_missing(struct exchange *exchange) {
@@ -115,32 +124,37 @@ bool record_is_done(struct exchange *exchange) {
 // What caches may do: what is found by its digest never changes.
 static struct text cache_control(const struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
-    bool public = resource->read_access == ACCESS_PUBLIC;
-    if (!public)
+    if (resource->read_access != ACCESS_PUBLIC)
         return TEXT("private, no-cache");
     bool immutable = resource->key.kind == KEY_SHA256 && exchange->handler == &records_read &&
                      !resource->actions[ACTION_DELETE];
     return immutable ? TEXT("public, max-age=31536000, immutable") : TEXT("no-cache");
 }
 
-enum step_result record_answer(struct exchange *exchange, unsigned status) {
+enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag) {
     exchange->answer.status = status;
-    http_answer_field(&exchange->answer, "Content-Type", TEXT("application/json"));
-    if (exchange->request->method == HTTP_METHOD_GET ||
-        exchange->request->method == HTTP_METHOD_HEAD)
-        http_answer_field(&exchange->answer, "Cache-Control", cache_control(exchange));
+    exchange->representation = (struct representation){
+        .type = TEXT("application/json"),
+        .cache_control = cache_control(exchange),
+        .keyed = resource_of(exchange)->read_access == ACCESS_KEY,
+        .etag = etag,
+        .hashed = etag.kind == ETAG_LIST,
+    };
     return STEP_NEXT;
 }
 
+enum step_result record_answer_whole(struct exchange *exchange, unsigned status) {
+    return record_answer(exchange, status, representation_etag(exchange, exchange->plan->shape));
+}
+
 enum step_result record_answer_created(struct exchange *exchange, unsigned status) {
-    record_answer(exchange, status);
     struct buffer *fields = &exchange->answer.fields;
     buffer_append_string(fields, "Location: /");
     buffer_append_text(fields, resource_of(exchange)->name);
     buffer_append_byte(fields, '/');
     encode_key(fields, resource_of(exchange)->key.property, exchange->key);
     buffer_append_string(fields, "\r\n");
-    return STEP_NEXT;
+    return record_answer_whole(exchange, status);
 }
 
 // The cell of a property in the order of the plan's selection; the property must be in it.
@@ -154,6 +168,7 @@ const struct value *record_cell(const struct plan *plan, const struct value *cel
 
 bool record_write_row(struct exchange *exchange, size_t call, const struct value *cells) {
     exchange->rows++;
+    exchange->version = plan_version(exchange->plan, cells);
     encode_record(&exchange->writer, &exchange->plan->selection, cells);
     return !exchange->answer.body.failed;
 }

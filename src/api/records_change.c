@@ -1,8 +1,10 @@
+#include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 
 // PUT and PATCH: read the record, check what it becomes, and write that under the version that was
-// read; when somebody else was quicker, begin again.
+// read; when somebody else was quicker, begin again. So what the request demands of the record is
+// true of the very version that is written over.
 
 enum change_stage { CHANGE_READ, CHANGE_WRITE, CHANGE_CREATE };
 
@@ -30,13 +32,6 @@ static enum step_result go_to(struct exchange *exchange, enum change_stage stage
     return STEP_REPEAT;
 }
 
-static enum step_result read_again(struct exchange *exchange) {
-    if (exchange->round >= RECORD_MAX_ROUNDS)
-        return exchange_fail(exchange, FAILURE_CONTENTION,
-                             "others changed the record each time; read it and try again");
-    return go_to(exchange, CHANGE_READ);
-}
-
 // After the write, or after the insert of a PUT that creates.
 static enum step_result settle_written(struct exchange *exchange) {
     bool creating = exchange->stage == CHANGE_CREATE;
@@ -49,17 +44,19 @@ static enum step_result settle_written(struct exchange *exchange) {
             return STEP_FAIL;
         exchange->faults.count = 0; // somebody else created it just now: replace that
         exchange->failure.code = FAILURE_NONE;
-        return read_again(exchange);
+        return record_read_again(exchange, CHANGE_READ);
     }
     if (exchange->rows == 0)
-        return read_again(exchange);
-    return creating ? record_answer_created(exchange, 201) : record_answer(exchange, 200);
+        return record_read_again(exchange, CHANGE_READ);
+    return creating ? record_answer_created(exchange, 201) : record_answer_whole(exchange, 200);
 }
 
 static enum step_result create_under_key(struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
     if (resource->key.kind != KEY_PROPERTY || !resource->actions[ACTION_CREATE])
         return record_missing(exchange);
+    if (!conditions_hold(exchange, NULL))
+        return STEP_FAIL;
     struct validation validation = record_validation(exchange);
     if (!validate_create(&validation, exchange->body, &exchange->key, exchange->values))
         return record_invalid(exchange);
@@ -76,6 +73,8 @@ static enum step_result settle_replace(struct exchange *exchange) {
         return exchange_out_of_memory(exchange);
     if (exchange->rows == 0)
         return create_under_key(exchange);
+    if (!conditions_hold(exchange, &exchange->version))
+        return STEP_FAIL;
     struct validation validation = record_validation(exchange);
     if (!validate_replace(&validation, exchange->body, exchange->stored, exchange->values))
         return record_invalid(exchange);
@@ -85,6 +84,7 @@ static enum step_result settle_replace(struct exchange *exchange) {
 const struct handler records_replace = {
     .action = ACTION_REPLACE,
     .reads_body = true,
+    .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .plan = plan_change,
     .on_row = on_change_row,
@@ -118,6 +118,8 @@ static enum step_result settle_update(struct exchange *exchange) {
         return STEP_FAIL;
     if (exchange->rows == 0)
         return record_missing(exchange);
+    if (!conditions_hold(exchange, &exchange->version))
+        return STEP_FAIL;
     json_t *tree = stored_tree(exchange);
     if (!tree)
         return STEP_FAIL;
@@ -137,6 +139,7 @@ static enum step_result settle_update(struct exchange *exchange) {
 const struct handler records_update = {
     .action = ACTION_UPDATE,
     .reads_body = true,
+    .conditions = CONDITIONS_CHANGE,
     .merge_patch = true,
     .prepare = record_read_key,
     .plan = plan_change,

@@ -47,6 +47,7 @@ static enum step_result settle_new(struct exchange *exchange) {
 const struct handler records_create = {
     .action = ACTION_CREATE,
     .reads_body = true,
+    .conditions = CONDITIONS_LIST,
     .validate = validate_new,
     .plan = plan_new,
     .on_row = record_on_new_row,

@@ -144,12 +144,13 @@ static enum step_result settle_list(struct exchange *exchange) {
         buffer_append_integer(&exchange->answer.fields, exchange->total);
         buffer_append_string(&exchange->answer.fields, "\r\n");
     }
-    return record_answer(exchange, 200);
+    return record_answer(exchange, 200, (struct etag){.kind = ETAG_LIST});
 }
 
 const struct handler records_list = {
     .action = ACTION_LIST,
     .checks_parameters = true,
+    .conditions = CONDITIONS_READ,
     .prepare = prepare_list,
     .plan = plan_page,
     .on_row = on_list_row,

@@ -1,5 +1,7 @@
+#include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/representation.h"
 
 static const char *const parameters[] = {"fields", NULL};
 
@@ -32,22 +34,36 @@ static bool write_chosen(struct exchange *exchange, const struct value *cells) {
     return !exchange->answer.body.failed;
 }
 
+static struct etag etag_of(const struct exchange *exchange) {
+    bool whole = exchange->parameter_count == 0;
+    return representation_etag(exchange, whole ? exchange->plan->shape
+                                               : selection_shape(&exchange->query.selection));
+}
+
+// Writes nothing where the client has it already.
 static bool on_read_row(struct exchange *exchange, size_t call, const struct value *cells) {
-    if (exchange->parameter_count == 0)
-        return record_write_row(exchange, call, cells);
     exchange->rows++;
-    return write_chosen(exchange, cells);
+    exchange->version = plan_version(exchange->plan, cells);
+    if (conditions_are_there(exchange) &&
+        conditions_of_read(exchange, etag_of(exchange)) != CONDITION_HOLDS)
+        return true;
+    if (exchange->parameter_count > 0)
+        return write_chosen(exchange, cells);
+    encode_record(&exchange->writer, &exchange->plan->selection, cells);
+    return !exchange->answer.body.failed;
 }
 
 static enum step_result settle_read(struct exchange *exchange) {
     if (!record_is_done(exchange))
         return STEP_FAIL;
-    return exchange->rows ? record_answer(exchange, 200) : record_missing(exchange);
+    return exchange->rows ? record_answer(exchange, 200, etag_of(exchange))
+                          : record_missing(exchange);
 }
 
 const struct handler records_read = {
     .action = ACTION_READ,
     .parameters = parameters,
+    .conditions = CONDITIONS_READ,
     .prepare = prepare_read,
     .plan = record_plan_read,
     .on_row = on_read_row,

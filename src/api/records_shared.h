@@ -27,6 +27,9 @@ struct validation record_validation(struct exchange *exchange);
 // Makes the exchange's first call the whole job; `planned` is what planning it gave.
 enum step_result record_job(struct exchange *exchange, enum job_kind kind, bool planned);
 
+// Begins again with the stage that reads the record, unless that was done too often already.
+enum step_result record_read_again(struct exchange *exchange, unsigned stage);
+
 // Plans, for the step "plan": read the record of exchange->key; create one of exchange->values.
 enum step_result record_plan_read(struct exchange *exchange);
 enum step_result record_plan_create(struct exchange *exchange);
@@ -42,8 +45,10 @@ const struct value *record_cell(const struct plan *plan, const struct value *cel
 // Whether the store did what it was asked; sets the failure otherwise.
 bool record_is_done(struct exchange *exchange);
 
-// Answers: JSON; JSON with a Location; 404; 400 with the faults that were noted.
-enum step_result record_answer(struct exchange *exchange, unsigned status);
+// Answers: JSON with a tag; the record in full, of exchange->version; that with a Location; 404;
+// 400 with the faults that were noted. The tag of a list is made of its bytes.
+enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag);
+enum step_result record_answer_whole(struct exchange *exchange, unsigned status);
 enum step_result record_answer_created(struct exchange *exchange, unsigned status);
 enum step_result record_missing(struct exchange *exchange);
 enum step_result record_invalid(struct exchange *exchange);

@@ -16,6 +16,7 @@
     X(UNKNOWN_PARAMETER, 400, "unknown-parameter", "A query parameter is not known here")          \
     X(INVALID_FILTER, 400, "invalid-filter", "The filter does not fit the resource")               \
     X(INVALID_CURSOR, 400, "invalid-cursor", "The cursor does not belong to this request")         \
+    X(INVALID_FIELD, 400, "invalid-field", "A header field does not fit")                          \
     X(MALFORMED_JSON, 400, "malformed-json", "The body is not valid JSON")                         \
     X(INVALID_BODY, 400, "invalid-body", "The body does not fit the resource")                     \
     X(KEY_REQUIRED, 401, "key-required", "An API key is required")                                 \
@@ -34,6 +35,7 @@
     X(TARGET_TOO_LONG, 414, "target-too-long", "The request target is too long")                   \
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body's type is not supported")   \
     X(EXPECTATION_UNKNOWN, 417, "expectation-unknown", "The expectation is not known")             \
+    X(PRECONDITION_REQUIRED, 428, "precondition-required", "The request must be conditional")      \
     X(FIELDS_TOO_LARGE, 431, "fields-too-large", "The request's header fields are too large")      \
     X(INTERNAL, 500, "internal", "Something went wrong inside")                                    \
     X(NOT_IMPLEMENTED, 501, "not-implemented", "The server does not implement this")               \

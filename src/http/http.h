@@ -180,6 +180,10 @@ void http_answer_field(struct http_answer *answer, const char *name, struct text
 // The value of the first field of that name (without case), or data NULL.
 struct text http_field(const struct http_request *request, const char *name);
 
+// The values of all fields of that name as one list (RFC 9110 section 5.3): joined in the request's
+// arena where there are several; data NULL where there is none. False when there is no memory.
+bool http_field_joined(struct http_request *request, const char *name, struct text *ret_value);
+
 // Decodes percent-encoding once into the arena: false where it is malformed, the result is not
 // UTF-8, or holds U+0000. "+" stands for a space where `form` is set (query strings).
 bool http_percent_decode(struct arena *arena, struct text encoded, bool form,

@@ -221,12 +221,52 @@ enum inbound_outcome inbound_read_body(struct inbound *inbound, struct text *inp
 
 // --- what handlers ask of a request ---
 
+// The first field of that name from `start` on, or the count of all.
+static size_t find_field(const struct http_request *request, struct text name, size_t start) {
+    size_t i = start;
+    while (i < request->field_count && (request->fields[i].name.size != name.size ||
+                                        !text_equal_ignoring_case(request->fields[i].name, name)))
+        i++;
+    return i;
+}
+
 struct text http_field(const struct http_request *request, const char *name) {
-    struct text wanted = text_from_string(name);
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct http_field *field = &request->fields[i];
-        if (field->name.size == wanted.size && text_equal_ignoring_case(field->name, wanted))
-            return field->value;
+    size_t i = find_field(request, text_from_string(name), 0);
+    return i < request->field_count ? request->fields[i].value : (struct text){NULL, 0};
+}
+
+// Writes the values one after the other, where there is room for them, and gives their size.
+static size_t join_fields(const struct http_request *request, struct text name, char *out) {
+    size_t size = 0;
+    for (size_t i = find_field(request, name, 0); i < request->field_count;
+         i = find_field(request, name, i + 1)) {
+        struct text value = request->fields[i].value;
+        if (size && out)
+            memcpy(out + size, ", ", 2);
+        size += size ? 2 : 0;
+        if (out && value.size)
+            memcpy(out + size, value.data, value.size);
+        size += value.size;
     }
-    return (struct text){NULL, 0};
+    return size;
+}
+
+bool http_field_joined(struct http_request *request, const char *name, struct text *ret_value) {
+    struct text wanted = text_from_string(name);
+    size_t first = find_field(request, wanted, 0);
+    if (first == request->field_count) {
+        *ret_value = (struct text){NULL, 0};
+        return true;
+    }
+    if (find_field(request, wanted, first + 1) >= request->field_count) {
+        *ret_value = request->fields[first].value;
+        return true;
+    }
+    size_t size = join_fields(request, wanted, NULL);
+    char *joined = arena_allocate(&request->arena, size);
+    if (!joined)
+        return false;
+    join_fields(request, wanted, joined);
+    *ret_value = text_of(joined, size);
+    return true;
 }

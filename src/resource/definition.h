@@ -164,7 +164,8 @@ struct resource {
     struct named_filter *filters;
     size_t filter_count;
     struct lifecycle lifecycle;
-    bool versioned; // records can change, so the table has the column _version
+    bool versioned;      // what a key names can change, so the table has the column _version
+    bool requires_match; // who changes a record must say which one, by If-Match
 };
 
 enum { RESOURCE_MAX_PROPERTIES = 256 };

@@ -317,11 +317,37 @@ static void read_access(struct definition *definition) {
     read_access_word(definition, node, "write", &resource->write_access);
 }
 
+// Whether another record can come under the key of one that was deleted. Made keys never come
+// again, and where a record is nothing but its digest and what that is of, it comes again as it
+// was.
+static bool keys_come_again(const struct resource *resource) {
+    enum { DIGEST_AND_SOURCE = 2 };
+    if (!resource->actions[ACTION_DELETE])
+        return false;
+    return resource->key.kind == KEY_PROPERTY ||
+           (resource->key.kind == KEY_SHA256 && resource->property_count > DIGEST_AND_SOURCE);
+}
+
+static void read_require(struct definition *definition) {
+    static const char *const words[] = {"if-match", NULL};
+    struct resource *resource = definition->resource;
+    const struct yaml_node *node = yaml_get(definition->root, "require");
+    size_t index;
+    if (!node || !reading_word(definition->reading, node, "a requirement", words, &index))
+        return;
+    resource->requires_match = true;
+    if (!resource->actions[ACTION_REPLACE] && !resource->actions[ACTION_UPDATE] &&
+        !resource->actions[ACTION_DELETE])
+        reading_note(definition->reading, node,
+                     "`if-match` is for replace, update and delete, none of which is among the "
+                     "actions");
+}
+
 // ---- The whole ----
 
 static const char *const top_words[] = {
-    "description", "key",     "access", "actions", "required",  "properties",
-    "unique",      "indexes", "checks", "filters", "lifecycle", NULL,
+    "description", "key",    "access",  "actions",   "required", "properties", "unique",
+    "indexes",     "checks", "filters", "lifecycle", "require",  NULL,
 };
 
 static const char *const built_in_words[] = {
@@ -334,7 +360,6 @@ static const struct refused_keyword refused_words[] = {
     {"references", "are not supported by this version"},
     {"events", "are not supported by this version"},
     {"on_delete", "is not supported by this version"},
-    {"require", "is not supported by this version"},
     {"rate_limit", "is not supported by this version"},
     {"name", "is not needed: the file's name is the resource's"},
     {"type", "is not needed: a resource is always an object"},
@@ -370,7 +395,8 @@ static void read_root(struct definition *definition) {
     definition_read_checks(definition);
     definition_read_filters(definition);
     resource->versioned = resource->actions[ACTION_REPLACE] || resource->actions[ACTION_UPDATE] ||
-                          resource->lifecycle.property;
+                          resource->lifecycle.property || keys_come_again(resource);
+    read_require(definition);
 }
 
 static struct resource *read_definition(struct arena *arena, struct text file, struct text source,

@@ -12,6 +12,10 @@ struct selection {
     size_t shown;
 };
 
+// A hash of what is shown and how: two selections of one shape write the same bytes for the same
+// cells, also in other processes and after other definitions were read.
+uint64_t selection_shape(const struct selection *selection);
+
 // A record with the selected properties that are shown; `cells` are in the selection's order.
 void encode_record(struct json_writer *writer, const struct selection *selection,
                    const struct value *cells);

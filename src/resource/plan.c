@@ -19,10 +19,11 @@ static bool is_given(const struct resource *resource, const struct property *pro
 }
 
 // Whether a new record is given its first version, and not 1 by the database. Where clients choose
-// the keys, a record may go and another one come under its key: somebody who read the old one must
-// not find its version again.
+// the keys, or the content does, a record may go and another one come under its key: somebody who
+// read the old one must not find its version again.
 static bool is_version_given(const struct resource *resource) {
-    return resource->versioned && resource->key.kind == KEY_PROPERTY;
+    return resource->versioned &&
+           (resource->key.kind == KEY_PROPERTY || resource->key.kind == KEY_SHA256);
 }
 
 // One that was not there before; it leaves room to count up from it.
@@ -191,6 +192,13 @@ static bool make_create(struct arena *arena, struct plan *plan) {
            find_group(arena, plan, &plan->create);
 }
 
+static void append_version_condition(struct sql *sql, size_t *number) {
+    sql_text(sql, " AND ");
+    sql_name(sql, version_column);
+    sql_text(sql, " = ");
+    append_parameter(sql, number, VALUE_INTEGER);
+}
+
 static bool make_update(struct arena *arena, struct plan *plan) {
     const struct resource *resource = plan->resource;
     if (!resource->versioned)
@@ -214,22 +222,22 @@ static bool make_update(struct arena *arena, struct plan *plan) {
     sql_name(&sql, version_column);
     sql_text(&sql, " + 1");
     append_key_condition(&sql, resource, &number);
-    sql_text(&sql, " AND ");
-    sql_name(&sql, version_column);
-    sql_text(&sql, " = ");
-    append_parameter(&sql, &number, VALUE_INTEGER);
+    append_version_condition(&sql, &number);
     sql_text(&sql, " RETURNING ");
     append_selection(&sql, &plan->selection);
     return finish_with_selection(&sql, &plan->selection, &plan->update);
 }
 
-static bool make_remove(struct arena *arena, struct plan *plan) {
+static bool make_remove(struct arena *arena, const struct plan *plan, bool of_a_version,
+                        struct statement *ret_statement) {
     struct sql sql = sql_begin(plan->dialect, arena);
     size_t number = 0;
     sql_text(&sql, "DELETE FROM ");
     sql_name(&sql, plan->resource->table);
     append_key_condition(&sql, plan->resource, &number);
-    return sql_finish(&sql, NULL, 0, &plan->remove);
+    if (of_a_version)
+        append_version_condition(&sql, &number);
+    return sql_finish(&sql, NULL, 0, ret_statement);
 }
 
 static bool make_restore(struct arena *arena, struct plan *plan) {
@@ -254,7 +262,10 @@ bool plan_make(struct arena *arena, const struct dialect *dialect, const struct 
     struct plan plan = {.dialect = dialect, .resource = resource};
     bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
                 make_create(arena, &plan) && make_update(arena, &plan) &&
-                make_remove(arena, &plan) && make_restore(arena, &plan);
+                make_remove(arena, &plan, false, &plan.remove) && make_restore(arena, &plan);
+    if (made && resource->versioned)
+        made = make_remove(arena, &plan, true, &plan.remove_version);
+    plan.shape = made ? selection_shape(&plan.selection) : 0;
     if (made)
         *ret_plan = plan;
     return made;
@@ -286,6 +297,18 @@ bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
 bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
                  struct call *ret_call) {
     return call_with_key(&plan->remove, key, arena, ret_call);
+}
+
+bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
+                         struct arena *arena, struct call *ret_call) {
+    assert(plan->resource->versioned);
+    struct value *parameters = arena_allocate_zero(arena, 2, sizeof *parameters);
+    if (!parameters)
+        return false;
+    parameters[0] = key;
+    parameters[1] = value_integer(version);
+    *ret_call = call_of(&plan->remove_version, parameters, 2);
+    return true;
 }
 
 bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
@@ -334,6 +357,23 @@ bool plan_restore(const struct plan *plan, const struct value *cells, struct are
             return false;
     *ret_call = call_of(&plan->restore, parameters, count);
     return true;
+}
+
+// Any number that goes with the key alone; never negative.
+static int64_t version_of_key(struct value key) {
+    if (key.kind == VALUE_INTEGER)
+        return key.integer;
+    return (int64_t)(text_hash(key.text) >> 1);
+}
+
+int64_t plan_version(const struct plan *plan, const struct value *cells) {
+    const struct selection *all = &plan->selection;
+    if (plan->resource->versioned)
+        return cells[all->count - 1].integer;
+    size_t i = 0;
+    while (selected(all, i) != plan->resource->key.property)
+        i++;
+    return version_of_key(cells[i]);
 }
 
 bool plan_values(const struct plan *plan, const struct value *cells, struct arena *arena,

@@ -16,7 +16,9 @@ struct plan {
                                 // selection; KEY_SHA256: no row where the digest is there already
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
-    struct statement restore;   // (selection): a record just as it was elsewhere
+    struct statement remove_version; // (key, version), where the resource has versions
+    struct statement restore;        // (selection): a record just as it was elsewhere
+    uint64_t shape;                  // selection_shape(&selection)
 };
 
 // Makes the statements; false when there is no memory.
@@ -35,6 +37,10 @@ bool plan_update(const struct plan *plan, struct value key, int64_t version,
                  const struct value *values, struct arena *arena, struct call *ret_call);
 bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
                  struct call *ret_call);
+
+// Removes nothing (rows is 0) where the stored version is not `version`.
+bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
+                         struct arena *arena, struct call *ret_call);
 
 // Stores a record with its key and its version, from cells in plan->selection's order; texts are
 // copied into the arena. It must give no row where one is in its way, but a conflict.
@@ -58,6 +64,10 @@ bool plan_list_is_short(const struct query *query);
 // How many records the query's filter lets through: one row, one VALUE_INTEGER.
 bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
                 struct arena *arena, struct call *ret_call);
+
+// What a record's ETag says of its content, from cells in plan->selection's order: its version, or,
+// where records never change, a number that goes with the key.
+int64_t plan_version(const struct plan *plan, const struct value *cells);
 
 // The record's values in the order of the resource's properties, from cells in plan->selection's
 // order; texts are copied into the arena. The version goes to `ret_version` (0 where there is

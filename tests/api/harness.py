@@ -274,6 +274,13 @@ class Server:
     def define(self, name, text):
         (self.resources / f"{name}.yaml").write_text(text, encoding="utf-8")
 
+    def beside(self, **settings):
+        """Another process, not started yet, with this one's database and definitions."""
+        # SQLite's store makes and removes nothing of its own.
+        other = Server({}, store_name="sqlite")
+        other.settings = {**self.settings, **settings}
+        return other
+
     # Life
 
     def start(self, **settings):

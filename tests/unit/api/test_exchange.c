@@ -109,13 +109,15 @@ static int rig_connect(const struct rig *rig) {
     return client;
 }
 
-// Sends one request and gives all that comes until the server closes, a zero byte behind it.
-static const char *ask(struct rig *rig, const char *method, const char *target, const char *body) {
+// Sends one request, with lines of fields besides those that it must have, and gives all that comes
+// until the server closes, a zero byte behind it.
+static const char *ask_with(struct rig *rig, const char *fields, const char *method,
+                            const char *target, const char *body) {
     char request[2048];
     int size = snprintf(request, sizeof request,
                         "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
-                        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                        method, target, strlen(body), body);
+                        "%sContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                        method, target, fields, strlen(body), body);
     int client = rig_connect(rig);
     assert_int_equal(write(client, request, (size_t)size), size);
     buffer_clear(&rig->answer);
@@ -132,6 +134,10 @@ static const char *ask(struct rig *rig, const char *method, const char *target, 
     close(client);
     buffer_append_byte(&rig->answer, '\0');
     return rig->answer.data;
+}
+
+static const char *ask(struct rig *rig, const char *method, const char *target, const char *body) {
+    return ask_with(rig, "", method, target, body);
 }
 
 static void has(const char *answer, const char *part) {
@@ -334,6 +340,80 @@ static void deleting(void **state) {
     rig_stop(rig);
 }
 
+// The ETag of an answer, or "" where it has none.
+static void etag_of(const char *answer, char out[64]) {
+    const char *field = strstr(answer, "\r\nETag: ");
+    size_t size = field ? strcspn(field + 8, "\r") : 0;
+    assert_true(size < 64);
+    memcpy(out, field ? field + 8 : "", size);
+    out[size] = '\0';
+}
+
+static void what_the_client_has_is_not_sent(void **state) {
+    const struct scripted_job script[] = {
+        {.calls = &gives_note, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1, .restarted = true},
+        {.calls = &gives_note, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1},
+        {.calls = &gives_nothing, .call_count = 1}};
+    struct rig *rig = rig_start(script, 6);
+    char etag[64];
+    char field[128];
+    etag_of(ask(rig, "GET", "/notes/1", ""), etag);
+    assert_memory_equal(etag, "\"7.", 3);
+    (void)snprintf(field, sizeof field, "If-None-Match: %s\r\n", etag);
+    const char *answer = ask_with(rig, field, "GET", "/notes/1", "");
+    has(answer, "HTTP/1.1 304 Not Modified\r\n");
+    has(answer, etag);
+    has(answer, "Cache-Control: no-cache\r\nVary: Accept\r\n");
+    has_not(answer, "Content-");
+    has_not(answer, "{");
+    has(ask_with(rig, field, "HEAD", "/notes/1", ""), "HTTP/1.1 304 ");
+    answer = ask_with(rig, field, "GET", "/notes/1?fields=id", "");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has_not(answer, etag);
+    has(ask_with(rig, "If-Match: \"6.x\"\r\n", "GET", "/notes/1", ""), "HTTP/1.1 412 ");
+    has(ask_with(rig, "If-Match: \"6.x\"\r\n", "GET", "/notes/1", ""), "HTTP/1.1 404 ");
+    rig_stop(rig);
+}
+
+// What was read is what is written over, and what was demanded is asked anew when it has changed.
+static void a_change_of_one_version(void **state) {
+    const struct value third[] = {{.kind = VALUE_INTEGER, .integer = 1},
+                                  {.kind = VALUE_TEXT, .text = TEXT_INIT("c")},
+                                  {.kind = VALUE_NULL},
+                                  {.kind = VALUE_INTEGER, .integer = 8}};
+    const struct value deleted[] = {{.kind = VALUE_INTEGER, .integer = 1},
+                                    {.kind = VALUE_INTEGER, .integer = 7}};
+    const struct scripted_call update = {
+        .sql = "AND \"_version\" = ?", .cells = third, .row_count = 1};
+    const struct scripted_call update_in_vain = {.sql = "AND \"_version\" = ?"};
+    const struct scripted_call changed = {.sql = "SELECT", .cells = third, .row_count = 1};
+    const struct scripted_call remove = {
+        .sql = "DELETE", .parameters = deleted, .parameter_count = 2, .changes = 1};
+    const struct scripted_call remove_in_vain = {
+        .sql = "DELETE", .parameters = deleted, .parameter_count = 2};
+    const struct scripted_job script[] = {
+        {.calls = &gives_note, .call_count = 1},     {.calls = &update, .call_count = 1},
+        {.calls = &gives_note, .call_count = 1},     {.calls = &update_in_vain, .call_count = 1},
+        {.calls = &changed, .call_count = 1},        {.calls = &gives_note, .call_count = 1},
+        {.calls = &remove, .call_count = 1},         {.calls = &gives_note, .call_count = 1},
+        {.calls = &remove_in_vain, .call_count = 1}, {.calls = &changed, .call_count = 1},
+        {.calls = &gives_nothing, .call_count = 1},
+    };
+    static const char seventh[] = "If-Match: \"6.x\", \"7.y\"\r\n";
+    struct rig *rig = rig_start(script, sizeof script / sizeof *script);
+    const char *answer = ask_with(rig, seventh, "PATCH", "/notes/1", "{\"text\":\"c\"}");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has(answer, "\r\nETag: \"8.");
+    has(ask_with(rig, seventh, "PUT", "/notes/1", "{\"text\":\"b\"}"), "HTTP/1.1 412 ");
+    has(ask_with(rig, seventh, "DELETE", "/notes/1", ""), "HTTP/1.1 204 ");
+    has(ask_with(rig, seventh, "DELETE", "/notes/1", ""), "problem:precondition-failed\"");
+    has(ask_with(rig, seventh, "DELETE", "/notes/1", ""), "HTTP/1.1 404 ");
+    rig_stop(rig);
+}
+
 // A list selects no version.
 static const struct value listed[] = {{.kind = VALUE_INTEGER, .integer = 1},
                                       {.kind = VALUE_TEXT, .text = TEXT_INIT("a")},
@@ -372,7 +452,8 @@ static void keys(void **state) {
     answer = ask(rig, "GET", "/secrets?api-key=the%20key", "");
     has(answer, "HTTP/1.1 200 OK\r\n");
     has(answer, "Cache-Control: private, no-cache\r\n");
-    has_not(answer, "api-key");
+    has(answer, "Vary: Accept, Authorization, X-API-Key, api-key\r\n");
+    has_not(answer, "api-key=");
     rig_stop(rig);
 }
 
@@ -416,6 +497,8 @@ int main(void) {
         cmocka_unit_test(content_that_comes_and_goes),
         cmocka_unit_test(put_creates_under_a_chosen_key),
         cmocka_unit_test(deleting),
+        cmocka_unit_test(what_the_client_has_is_not_sent),
+        cmocka_unit_test(a_change_of_one_version),
         cmocka_unit_test(a_page_and_those_around_it),
         cmocka_unit_test(keys),
         cmocka_unit_test(a_client_that_goes_away),

@@ -103,7 +103,18 @@ static const struct {
         "wrong: 1\n",
         "2:1: `type` is not needed: a resource is always an object\n"
         "3:1: unknown keyword `wrong`; expected description, key, access, actions, required, "
-        "properties, unique, indexes, checks, filters or lifecycle\n",
+        "properties, unique, indexes, checks, filters, lifecycle or require\n",
+    },
+    {
+        "properties: {a: {type: string}}\n"
+        "require: If-Match\n",
+        "2:10: unknown requirement `If-Match`; did you mean `if-match`?\n",
+    },
+    {
+        "properties: {a: {type: string}}\n"
+        "actions: [create, read]\n"
+        "require: if-match\n",
+        "3:10: `if-match` is for replace, update and delete, none of which is among the actions\n",
     },
     {
         "properties: {a: {type: string, minlength: 3}}\n",
@@ -1074,11 +1085,22 @@ static void only_what_can_change_has_versions(void **state) {
         {"actions: [read, update]\n", true},
         {"actions: [replace]\n", true},
         {"key: {digest: sha256(a)}\n", false},
+        // What is deleted may come again under its key, and be another.
+        {"key: a\nactions: [create, delete]\n", true},
+        {"key: a\nactions: [create, read]\n", false},
+        {"key: {digest: sha256(b)}\n", true},
+        {"key: {digest: sha256(b)}\nactions: [create, read]\n", false},
+        {"key: {id: uuid}\nactions: [create, delete]\n", false},
         {"actions: [read]\nlifecycle: {property: state, states: [New]}\n", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct text yaml = arena_format(
-            &arena, "%srequired: [a]\nproperties: {a: {type: string}}\n", rows[i].yaml);
+        struct text yaml =
+            arena_format(&arena,
+                         strstr(rows[i].yaml, "sha256(a)")
+                             ? "%srequired: [a]\nproperties: {a: {type: string}}\n"
+                             : "%srequired: [b]\nproperties: {a: {type: string, maxLength: 9}, "
+                               "b: {type: string}}\n",
+                         rows[i].yaml);
         struct resource *resource = read_well(yaml.data);
         assert_true_for(resource->versioned == rows[i].versioned, rows[i].yaml);
         definition_free(resource);

@@ -59,6 +59,8 @@ static void test_constant_statements(void **state) {
                    "WHERE \"id\" = ?7 AND \"_version\" = ?8 RETURNING " COLUMNS
                    ", \"secret\", \"_version\"");
     assert_text_is(plan->remove.sql, "DELETE FROM \"things\" WHERE \"id\" = ?1");
+    assert_text_is(plan->remove_version.sql,
+                   "DELETE FROM \"things\" WHERE \"id\" = ?1 AND \"_version\" = ?2");
     assert_int_equal(plan->selection.shown, 6);
     assert_int_equal(plan->selection.count, 8);
     assert_null(plan->selection.properties[7]);
@@ -93,7 +95,62 @@ static void test_content_addressed(void **state) {
                    "SELECT \"digest\", \"message\" FROM \"messages\" WHERE \"digest\" = ?1");
     assert_int_equal(plan->read.columns[0].kind, VALUE_BYTES);
     assert_null(plan->update.sql.data);
+    assert_null(plan->remove_version.sql.data);
+    const struct value cells[] = {value_text(VALUE_BYTES, TEXT("digest")),
+                                  value_text(VALUE_TEXT, TEXT("a"))};
+    const struct value others[] = {value_text(VALUE_BYTES, TEXT("digesT")),
+                                   value_text(VALUE_TEXT, TEXT("a"))};
+    assert_true(plan_version(plan, cells) >= 0);
+    assert_true(plan_version(plan, cells) != plan_version(plan, others));
     fixture_end(&fixture);
+}
+
+// Deleted content may come again with other properties beside it.
+static void test_versions_of_digests(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "files",
+                  "key: {digest: sha256(body)}\nrequired: [body]\n"
+                  "properties: {body: {type: string}, note: {type: string}}\n",
+                  STORE_SQLITE);
+    assert_text_is(fixture.plan->create.sql,
+                   "INSERT INTO \"files\" (\"digest\", \"body\", \"note\", \"_version\") "
+                   "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (\"digest\") DO NOTHING "
+                   "RETURNING \"digest\", \"body\", \"note\", \"_version\"");
+    const struct value cells[] = {[3] = value_integer(77)};
+    assert_int_equal(plan_version(fixture.plan, cells), 77);
+    fixture_end(&fixture);
+}
+
+// What is shown, its order and its kinds make the shape, and nothing else does.
+static void test_shapes(void **state) {
+    static const char *const others[] = {
+        "properties: {a: {type: string}, c: {type: integer}}\n",
+        "properties: {b: {type: integer}, a: {type: string}}\n",
+        "properties: {a: {type: string}, b: {type: number}}\n",
+        "properties: {a: {type: string}, b: {type: integer, writeOnly: true}}\n",
+        "properties: {a: {type: string, format: decimal, scale: 1}, b: {type: integer}}\n",
+        "properties: {a: {type: string, format: decimal, scale: 2}, b: {type: integer}}\n",
+        "key: {number: integer}\nproperties: {a: {type: string}, b: {type: integer}}\n",
+    };
+    struct fixture fixture;
+    uint64_t shapes[sizeof others / sizeof *others + 1];
+    fixture_begin(&fixture, "t", "properties: {a: {type: string}, b: {type: integer}}\n",
+                  STORE_SQLITE);
+    uint64_t shape = shapes[0] = fixture.plan->shape;
+    fixture_end(&fixture);
+    fixture_begin(&fixture, "t",
+                  "properties: {a: {type: string, maxLength: 5}, b: {type: integer, minimum: 2}}\n"
+                  "actions: [list, read]\n",
+                  STORE_POSTGRES);
+    assert_true(fixture.plan->shape == shape);
+    fixture_end(&fixture);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        fixture_begin(&fixture, "t", others[i], STORE_SQLITE);
+        shapes[i + 1] = fixture.plan->shape;
+        for (size_t j = 0; j <= i; j++)
+            assert_true_for(shapes[j] != shapes[i + 1], others[i]);
+        fixture_end(&fixture);
+    }
 }
 
 static void test_chosen_key(void **state) {
@@ -147,6 +204,11 @@ static void test_calls(void **state) {
     assert_int_equal(call.parameters[0].integer, 9);
     assert_true(plan_remove(fixture.plan, value_integer(9), &fixture.arena, &call));
     assert_ptr_equal(call.statement, &fixture.plan->remove);
+    assert_true(plan_remove_version(fixture.plan, value_integer(9), 4, &fixture.arena, &call));
+    assert_ptr_equal(call.statement, &fixture.plan->remove_version);
+    assert_int_equal(call.parameter_count, 2);
+    assert_int_equal(call.parameters[0].integer, 9);
+    assert_int_equal(call.parameters[1].integer, 4);
     fixture_end(&fixture);
 }
 
@@ -505,6 +567,8 @@ int main(void) {
         cmocka_unit_test(test_constant_statements),
         cmocka_unit_test(test_constant_statements_of_postgres),
         cmocka_unit_test(test_content_addressed),
+        cmocka_unit_test(test_versions_of_digests),
+        cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_chosen_key),
         cmocka_unit_test(test_versions_of_chosen_keys),
         cmocka_unit_test(test_calls),
