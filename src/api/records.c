@@ -136,7 +136,7 @@ enum step_result record_answer(struct exchange *exchange, unsigned status, struc
     exchange->representation = (struct representation){
         .type = TEXT("application/json"),
         .cache_control = cache_control(exchange),
-        .keyed = resource_of(exchange)->read_access == ACCESS_KEY,
+        .keyed = resource_of(exchange)->read_access != ACCESS_PUBLIC,
         .etag = etag,
         .hashed = etag.kind == ETAG_LIST,
     };

@@ -151,7 +151,7 @@ def test_every_type_is_documented(public):
     table = (ROOT / "src/base/failure.h").read_text()
     documentation = (ROOT / "docs/HTTP.md").read_text()
     for status, slug in re.findall(r'X\(\w+, (\d+), "([a-z-]+)"', table):
-        if slug in ("none", "forbidden", "in-use", "overflow", "precondition-failed",
+        if slug in ("none", "forbidden", "in-use", "overflow",
                     "outcome-unknown",
                     "invalid-definition", "invalid-setting", "refused"):
             continue  # not met over HTTP yet
