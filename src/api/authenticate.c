@@ -2,6 +2,8 @@
 
 static bool needs_key(const struct exchange *exchange) {
     enum action action = exchange->handler->action;
+    if (exchange->transition)
+        return exchange->transition->access != ACCESS_PUBLIC;
     return action != ACTIONS && resource_access(exchange->plan->resource, action) != ACCESS_PUBLIC;
 }
 

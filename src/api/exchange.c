@@ -27,7 +27,7 @@ static enum step_result step_prepare(struct exchange *exchange) {
 static enum step_result step_read_body(struct exchange *exchange) {
     if (!exchange->handler->reads_body)
         return STEP_NEXT;
-    if (!negotiate_content_type(exchange))
+    if (!exchange->handler->body_may_lack && !negotiate_content_type(exchange))
         return STEP_FAIL;
     // on_body resumes the exchange, maybe before http_read_body returns: the step is left first.
     exchange->step++;
@@ -36,8 +36,11 @@ static enum step_result step_read_body(struct exchange *exchange) {
 }
 
 static enum step_result step_parse(struct exchange *exchange) {
-    if (!exchange->handler->reads_body)
+    const struct handler *handler = exchange->handler;
+    if (!handler->reads_body || (handler->body_may_lack && exchange->request->body.size == 0))
         return STEP_NEXT;
+    if (handler->body_may_lack && !negotiate_content_type(exchange))
+        return STEP_FAIL;
     exchange->body = json_read(exchange->request->body, &exchange->failure);
     return exchange->body ? STEP_NEXT : STEP_FAIL;
 }

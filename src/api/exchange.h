@@ -45,6 +45,7 @@ struct representation {
 struct handler {
     enum action action; // of a resource, for authorization; ACTIONS where it is none
     bool reads_body;    // JSON of one of the accepted types
+    bool body_may_lack; // `body` is NULL then
     bool merge_patch;   // application/merge-patch+json is accepted too
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
@@ -77,8 +78,9 @@ struct exchange {
 
     // What was asked for.
     const struct handler *handler;
-    const struct plan *plan; // the resource's; NULL for the program's own routes
-    struct text path_key;    // decoded; data NULL where the path has none
+    const struct plan *plan;             // the resource's; NULL for the program's own routes
+    const struct transition *transition; // that the path names, or NULL
+    struct text path_key;                // decoded; data NULL where the path has none
     struct parameter *parameters;
     size_t parameter_count;
     struct text api_key; // as presented; data NULL where there is none

@@ -9,3 +9,5 @@ extern const struct handler records_read;
 extern const struct handler records_replace;
 extern const struct handler records_update;
 extern const struct handler records_delete;
+extern const struct handler records_transition; // POST /R/{key}/TRANSITION
+extern const struct handler records_lifecycle;  // GET /R/lifecycle

@@ -18,6 +18,15 @@ static const handlers_by_method record_handlers = {
     [HTTP_METHOD_DELETE] = &records_delete,
 };
 
+static const handlers_by_method transition_handlers = {
+    [HTTP_METHOD_POST] = &records_transition,
+};
+
+static const handlers_by_method lifecycle_handlers = {
+    [HTTP_METHOD_GET] = &records_lifecycle,
+    [HTTP_METHOD_HEAD] = &records_lifecycle,
+};
+
 static const handlers_by_method live_handlers = {
     [HTTP_METHOD_GET] = &health_live,
     [HTTP_METHOD_HEAD] = &health_live,
@@ -67,17 +76,42 @@ static bool any_allowed(const struct exchange *exchange, const handlers_by_metho
     return false;
 }
 
+// A path, taken apart and decoded: /NAME, /NAME/KEY or /NAME/KEY/PART. A "/" at its end says
+// nothing.
+enum { PATH_NAME, PATH_KEY, PATH_PART, PATH_MAX_SEGMENTS };
+
+struct path {
+    struct text segments[PATH_MAX_SEGMENTS];
+    size_t count;
+};
+
+static bool has_lifecycle(const struct resource *resource) {
+    return resource->lifecycle.property || resource->transition_count;
+}
+
+// What serves the records of a resource.
+static const handlers_by_method *find_records(struct exchange *exchange, const struct path *path) {
+    const struct resource *resource = exchange->plan->resource;
+    exchange->path_key = path->segments[PATH_KEY];
+    if (path->count == 1)
+        return &collection_handlers;
+    if (path->count == 2)
+        return has_lifecycle(resource) && text_is(path->segments[PATH_KEY], "lifecycle")
+                   ? &lifecycle_handlers
+                   : &record_handlers;
+    exchange->transition = resource_transition(resource, path->segments[PATH_PART]);
+    return exchange->transition ? &transition_handlers : NULL;
+}
+
 // Finds what serves the path and notes the plan and the path's key; NULL for an unknown path.
-static const handlers_by_method *find_path(struct exchange *exchange, struct text name,
-                                           struct text key, bool has_key) {
-    exchange->plan = catalogue_plan(exchange->catalogue, name);
+static const handlers_by_method *find_path(struct exchange *exchange, const struct path *path) {
+    exchange->plan = catalogue_plan(exchange->catalogue, path->segments[PATH_NAME]);
     if (exchange->plan && exchange->plan->resource->built_in)
         exchange->plan = NULL; // it has no routes yet
     if (!exchange->plan)
-        return has_key ? NULL : own_route(name);
-    const handlers_by_method *handlers = has_key ? &record_handlers : &collection_handlers;
-    exchange->path_key = key;
-    return any_allowed(exchange, handlers) ? handlers : NULL;
+        return path->count == 1 ? own_route(path->segments[PATH_NAME]) : NULL;
+    const handlers_by_method *handlers = find_records(exchange, path);
+    return handlers && any_allowed(exchange, handlers) ? handlers : NULL;
 }
 
 static bool decode_segment(struct exchange *exchange, struct text *segment) {
@@ -89,20 +123,18 @@ static bool decode_segment(struct exchange *exchange, struct text *segment) {
             false);
 }
 
-// Takes the path apart: a name, a key where there is one; a "/" at the end says nothing.
 static const handlers_by_method *read_path(struct exchange *exchange) {
     struct text rest = text_from(exchange->request->path, 1);
-    struct text name = {"", 0};
-    struct text key = {"", 0};
-    text_split(&rest, '/', &name);
-    bool has_key = rest.size > 0;
-    if (has_key)
-        text_split(&rest, '/', &key);
-    if (!decode_segment(exchange, &name) || !decode_segment(exchange, &key))
-        return NULL;
-    if (rest.size > 0 || (has_key && key.size == 0))
-        return NULL;
-    return find_path(exchange, name, key, has_key);
+    struct path path = {.count = 0};
+    do {
+        struct text *segment = &path.segments[path.count++];
+        text_split(&rest, '/', segment);
+        if (!decode_segment(exchange, segment))
+            return NULL;
+        if (path.count > 1 && segment->size == 0)
+            return NULL;
+    } while (rest.size > 0 && path.count < PATH_MAX_SEGMENTS);
+    return rest.size > 0 ? NULL : find_path(exchange, &path);
 }
 
 static const handlers_by_method *handlers_of(struct exchange *exchange) {

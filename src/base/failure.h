@@ -30,6 +30,7 @@
     X(IN_USE, 409, "in-use", "Other records refer to this one")                                    \
     X(CONTENTION, 409, "contention", "The record changed too often meanwhile")                     \
     X(OVERFLOW, 409, "overflow", "A number would not fit")                                         \
+    X(TRANSITION_CLOSED, 409, "transition-closed", "The record does not let this happen now")      \
     X(PRECONDITION_FAILED, 412, "precondition-failed", "A precondition does not hold")             \
     X(BODY_TOO_LARGE, 413, "body-too-large", "The body is too large")                              \
     X(TARGET_TOO_LONG, 414, "target-too-long", "The request target is too long")                   \

@@ -20,13 +20,25 @@ const struct named_filter *resource_filter(const struct resource *resource, stru
     return NULL;
 }
 
+const struct transition *resource_transition(const struct resource *resource, struct text name) {
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        if (text_equal(resource->transitions[i].name, name))
+            return &resource->transitions[i];
+    }
+    return NULL;
+}
+
 static const struct {
     const char *name;
     bool reads;
 } actions[ACTIONS] = {
-    [ACTION_LIST] = {"list", true},      [ACTION_CREATE] = {"create", false},
-    [ACTION_READ] = {"read", true},      [ACTION_REPLACE] = {"replace", false},
-    [ACTION_UPDATE] = {"update", false}, [ACTION_DELETE] = {"delete", false},
+    [ACTION_LIST] = {"list", true},
+    [ACTION_CREATE] = {"create", false},
+    [ACTION_READ] = {"read", true},
+    [ACTION_REPLACE] = {"replace", false},
+    [ACTION_UPDATE] = {"update", false},
+    [ACTION_DELETE] = {"delete", false},
+    [ACTION_TRANSITION] = {"transition", false},
 };
 
 const char *action_name(enum action action) {

@@ -108,6 +108,7 @@ enum action {
     ACTION_REPLACE,
     ACTION_UPDATE,
     ACTION_DELETE,
+    ACTION_TRANSITION, // one of its transitions; a definition does not list it
     ACTIONS
 };
 
@@ -137,6 +138,39 @@ struct column_group {
     size_t property_count;
 };
 
+// What a transition gives a property.
+struct assignment {
+    const struct property *property;
+    struct text source; // as written
+    const struct expression *expression;
+};
+
+// What a record becomes: another state, and other values.
+struct effect {
+    const struct text *to; // one of the lifecycle's states; NULL: it stays in its own
+    struct assignment *set;
+    size_t set_count;
+    const struct named_expression **checks; // of the resource's, those that it may break
+    size_t check_count;
+};
+
+// A named step in a record's life: a guard, and what it does where the guard lets it.
+struct transition {
+    struct text name;
+    struct text description;
+    enum access access;
+    const struct text **from;       // of the lifecycle's states
+    size_t from_count;              // 0: from all of them
+    struct text when_source;        // as written
+    const struct expression *when;  // NULL: always
+    const struct expression *guard; // `from` and `when` as one condition; NULL: always
+    struct effect effect;
+    const struct expression *others_where; // the other records that it changes too, in which `this`
+                                           // is the one that moves; NULL: none
+    struct text others_where_source;
+    struct effect others;
+};
+
 struct lifecycle {
     struct property *property; // NULL: the resource has none
     struct text *states;       // the first is where a record starts
@@ -164,6 +198,8 @@ struct resource {
     struct named_filter *filters;
     size_t filter_count;
     struct lifecycle lifecycle;
+    struct transition *transitions;
+    size_t transition_count;
     bool versioned;      // what a key names can change, so the table has the column _version
     bool requires_match; // who changes a record must say which one, by If-Match
 };
@@ -179,8 +215,11 @@ bool property_is_hidden(const struct property *property);
 // A column group's or named filter's like.
 const struct named_filter *resource_filter(const struct resource *resource, struct text name);
 
+// The transition of that name, or NULL.
+const struct transition *resource_transition(const struct resource *resource, struct text name);
+
 // "list", "create", …
 const char *action_name(enum action action);
 
-// Who may do it.
+// Who may do it; of transitions, each one says so itself.
 enum access resource_access(const struct resource *resource, enum action action);

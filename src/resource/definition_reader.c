@@ -259,8 +259,8 @@ static bool action_fits_key(const struct resource *resource, enum action action)
 }
 
 static void add_action(struct definition *definition, const struct yaml_node *node) {
-    const char *words[ACTIONS + 1] = {NULL};
-    for (size_t i = 0; i < ACTIONS; i++)
+    const char *words[ACTION_TRANSITION + 1] = {NULL};
+    for (size_t i = 0; i < ACTION_TRANSITION; i++)
         words[i] = action_name((enum action)i);
     bool *actions = definition->resource->actions;
     size_t index;
@@ -281,7 +281,7 @@ static void read_actions(struct definition *definition) {
     struct resource *resource = definition->resource;
     const struct yaml_node *node = yaml_get(definition->root, "actions");
     if (!node) {
-        for (size_t i = 0; i < ACTIONS; i++)
+        for (size_t i = 0; i < ACTION_TRANSITION; i++)
             resource->actions[i] = action_fits_key(resource, (enum action)i);
     } else if (reading_expect(definition->reading, node, YAML_SEQUENCE, "actions")) {
         if (node->sequence.count == 0)
@@ -306,15 +306,40 @@ static void read_access_word(struct definition *definition, const struct yaml_no
         *ret_access = (enum access)index;
 }
 
+// What has an access: NULL, noted, when there is no memory.
+static const char **access_words(struct definition *definition) {
+    const struct resource *resource = definition->resource;
+    const char **words = arena_allocate_zero(definition->reading->arena,
+                                             resource->transition_count + 3, sizeof *words);
+    if (!words) {
+        reading_out_of_memory(definition->reading);
+        return NULL;
+    }
+    size_t count = 0;
+    words[count++] = "read";
+    words[count++] = "write";
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        if (resource->transitions[i].name.data)
+            words[count++] = resource->transitions[i].name.data;
+    }
+    return words;
+}
+
 static void read_access(struct definition *definition) {
-    static const char *const words[] = {"read", "write", NULL};
     struct resource *resource = definition->resource;
     const struct yaml_node *node = yaml_get(definition->root, "access");
     if (!node || !reading_expect(definition->reading, node, YAML_MAPPING, "access"))
         return;
-    reading_check_keywords(definition->reading, node, words, NULL);
+    const char **words = access_words(definition);
+    if (words)
+        reading_check_keywords(definition->reading, node, words, NULL);
     read_access_word(definition, node, "read", &resource->read_access);
     read_access_word(definition, node, "write", &resource->write_access);
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        struct transition *transition = &resource->transitions[i];
+        if (transition->name.data)
+            read_access_word(definition, node, transition->name.data, &transition->access);
+    }
 }
 
 // Whether another record can come under the key of one that was deleted. Made keys never come
@@ -337,17 +362,17 @@ static void read_require(struct definition *definition) {
         return;
     resource->requires_match = true;
     if (!resource->actions[ACTION_REPLACE] && !resource->actions[ACTION_UPDATE] &&
-        !resource->actions[ACTION_DELETE])
+        !resource->actions[ACTION_DELETE] && !resource->transition_count)
         reading_note(definition->reading, node,
-                     "`if-match` is for replace, update and delete, none of which is among the "
-                     "actions");
+                     "`if-match` is for replace, update, delete and transitions, none of which "
+                     "is there");
 }
 
 // ---- The whole ----
 
 static const char *const top_words[] = {
-    "description", "key",    "access",  "actions",   "required", "properties", "unique",
-    "indexes",     "checks", "filters", "lifecycle", "require",  NULL,
+    "description", "key",    "access",  "actions",   "required",    "properties", "unique",
+    "indexes",     "checks", "filters", "lifecycle", "transitions", "require",    NULL,
 };
 
 static const char *const built_in_words[] = {
@@ -356,7 +381,6 @@ static const char *const built_in_words[] = {
 };
 
 static const struct refused_keyword refused_words[] = {
-    {"transitions", "are not supported by this version"},
     {"references", "are not supported by this version"},
     {"events", "are not supported by this version"},
     {"on_delete", "is not supported by this version"},
@@ -382,6 +406,7 @@ static void read_root(struct definition *definition) {
     definition_read_key(definition);
     definition_read_lifecycle(definition);
     read_actions(definition);
+    definition_name_transitions(definition);
     read_access(definition);
     if (!declare_properties(definition))
         return;
@@ -394,8 +419,11 @@ static void read_root(struct definition *definition) {
     definition_read_groups(definition, "indexes", false);
     definition_read_checks(definition);
     definition_read_filters(definition);
+    definition_read_transitions(definition);
+    resource->actions[ACTION_TRANSITION] = resource->transition_count > 0;
     resource->versioned = resource->actions[ACTION_REPLACE] || resource->actions[ACTION_UPDATE] ||
-                          resource->lifecycle.property || keys_come_again(resource);
+                          resource->lifecycle.property || resource->transition_count ||
+                          keys_come_again(resource);
     read_require(definition);
 }
 

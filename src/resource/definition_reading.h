@@ -3,6 +3,7 @@
 #pragma once
 
 #include "resource/definition_reader.h"
+#include "resource/expression.h"
 #include "resource/property_reader.h"
 
 enum {
@@ -45,5 +46,17 @@ void definition_link_lifecycle(struct definition *definition);
 // `unique` and `indexes`.
 void definition_read_groups(struct definition *definition, const char *what, bool unique);
 
+// An expression, of any scalar's text, which is copied into `ret_source`. NULL where it is wrong,
+// which is noted, or where what is wrong with it is noted elsewhere.
+struct expression *definition_read_expression(struct definition *definition,
+                                              const struct yaml_node *scalar,
+                                              enum expression_purpose purpose,
+                                              const struct property *target,
+                                              struct text *ret_source);
+
 void definition_read_checks(struct definition *definition);
 void definition_read_filters(struct definition *definition);
+
+// `transitions`: their names, then, when all else is there, what they are.
+void definition_name_transitions(struct definition *definition);
+void definition_read_transitions(struct definition *definition);

@@ -70,7 +70,12 @@ static bool is_condition(const struct expression *expression) {
     return expression->kind >= EXPRESSION_COMPARE && expression->kind <= EXPRESSION_STARTS_WITH;
 }
 
+// One parameter, however often it is there.
 static void append_now(struct sql *sql) {
+    if (sql->now_number) {
+        sql->dialect->placeholder(sql, sql->now_number, VALUE_TIMESTAMP);
+        return;
+    }
     char *text = arena_allocate(sql->arena, TIMESTAMP_SIZE);
     if (!text) {
         sql->failed = true;
@@ -78,6 +83,22 @@ static void append_now(struct sql *sql) {
     }
     timestamp_format(sql->now, text);
     sql_value(sql, value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE)));
+    sql->now_number = sql->parameter_count;
+}
+
+// A value of the record that is `this`, looked up once for the whole statement.
+static void append_this(struct sql *sql, const struct expression *expression) {
+    const struct resource *resource = sql->this_resource;
+    const struct property *key = resource->key.property;
+    sql_text(sql, "(SELECT ");
+    sql_operand(sql, expression->operands[0]);
+    sql_text(sql, " FROM ");
+    sql_name(sql, resource->table);
+    sql_text(sql, " WHERE ");
+    sql_name(sql, key->name);
+    sql_text(sql, " = ");
+    sql->dialect->placeholder(sql, sql->this_number, key->kind);
+    sql_text(sql, ")");
 }
 
 // Whether an expression's SQL begins and ends with parentheses that belong together.
@@ -105,6 +126,8 @@ void sql_operand(struct sql *sql, const struct expression *expression) {
         append_now(sql);
     } else if (expression->kind == EXPRESSION_MEMBER) {
         sql->dialect->member(sql, expression);
+    } else if (expression->kind == EXPRESSION_THIS) {
+        append_this(sql, expression);
     } else {
         sql_name(sql, expression->property->name);
     }
@@ -147,11 +170,13 @@ void sql_calculation(struct sql *sql, const struct expression *calculation) {
 }
 
 static void append_nulls(struct sql *sql, const struct expression *expression, bool *some) {
-    if (expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER) {
+    if (expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER ||
+        expression->kind == EXPRESSION_THIS) {
         sql_text(sql, *some ? " OR " : "");
         sql_operand(sql, expression);
         sql_text(sql, " IS NULL");
         *some = true;
+        return;
     }
     for (size_t i = 0; i < expression->operand_count; i++)
         append_nulls(sql, expression->operands[i], some);
@@ -192,8 +217,31 @@ void sql_comparison(struct sql *sql, const struct expression *comparison) {
     sql_operand(sql, comparison->operands[1]);
 }
 
+static bool is_this(const struct expression *expression) {
+    return expression->kind == EXPRESSION_THIS;
+}
+
+// An index serves each half, which PostgreSQL has none for a null-safe comparison to do.
+static void append_equals_this(struct sql *sql, const struct expression *comparison) {
+    sql_text(sql, "(");
+    sql_operand(sql, comparison->operands[0]);
+    sql_text(sql, " = ");
+    sql_operand(sql, comparison->operands[1]);
+    sql_text(sql, " OR (");
+    sql_operand(sql, comparison->operands[0]);
+    sql_text(sql, " IS NULL AND ");
+    sql_operand(sql, comparison->operands[1]);
+    sql_text(sql, " IS NULL))");
+}
+
 static void append_compare(struct sql *sql, const struct expression *expression) {
-    if (expression->operands[0]->type != expression->operands[1]->type)
+    bool this = is_this(expression->operands[0]) || is_this(expression->operands[1]);
+    bool equal = expression->comparison == COMPARISON_EQUAL &&
+                 !is_never_null(expression->operands[0]) && !is_never_null(expression->operands[1]);
+    if (this && equal && sql->dialect->store == STORE_POSTGRES &&
+        expression->operands[0]->type == expression->operands[1]->type)
+        append_equals_this(sql, expression);
+    else if (expression->operands[0]->type != expression->operands[1]->type)
         sql->dialect->compare_mixed(sql, expression);
     else
         sql_comparison(sql, expression);

@@ -15,7 +15,11 @@ struct sql {
     struct buffer text;
     struct value *parameters;
     size_t parameter_count;
-    int64_t now; // what now() is, in milliseconds, while an expression is appended
+    int64_t now;       // what now() is, in milliseconds, while an expression is appended
+    size_t now_number; // the parameter that it is; 0 where none is yet
+    const struct resource
+        *this_resource; // what `this.` is about, and the parameter that is its key
+    size_t this_number;
     bool failed; // no memory; text.failed counts too
 };
 
@@ -70,6 +74,9 @@ void sql_name(struct sql *sql, struct text name);
 
 // Binds a value and appends its place; NULL is bound too.
 void sql_value(struct sql *sql, struct value value);
+
+// Binds a value whose place is written later, maybe more than once; its number.
+size_t sql_bind(struct sql *sql, struct value value);
 
 // Appends an expression as a condition whose NULL counts as false, or as a value; `now` is what
 // now() is. What the database would compute from literals alone may be computed here.

@@ -23,6 +23,3 @@ void sql_calculation(struct sql *sql, const struct expression *calculation);
 
 // Between the operands of a sum or product.
 void sql_calculation_operator(struct sql *sql, const struct expression *calculation);
-
-// Binds a value whose place is written later, maybe more than once; its number.
-size_t sql_bind(struct sql *sql, struct value value);

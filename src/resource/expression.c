@@ -69,17 +69,39 @@ struct expression *expression_and(struct arena *arena, const struct expression *
     return both;
 }
 
+static struct expression *make_property(struct arena *arena, const struct property *property) {
+    struct expression *term = expression_make(arena, EXPRESSION_PROPERTY, property->kind, 0);
+    if (!term)
+        return NULL;
+    term->property = property;
+    term->scale = property->scale;
+    return term;
+}
+
+struct expression *expression_any(struct arena *arena, const struct property *property,
+                                  const struct value *literals, size_t count) {
+    struct expression *any = expression_make(arena, EXPRESSION_IN, VALUE_BOOLEAN, count + 1);
+    struct expression *term = make_property(arena, property);
+    if (!any || !term)
+        return NULL;
+    any->operands[0] = term;
+    for (size_t i = 0; i < count; i++) {
+        any->operands[i + 1] = expression_literal(arena, literals[i]);
+        if (!any->operands[i + 1])
+            return NULL;
+    }
+    return any;
+}
+
 struct expression *expression_equal(struct arena *arena, const struct property *property,
                                     struct value literal) {
-    struct expression *term = expression_make(arena, EXPRESSION_PROPERTY, property->kind, 0);
+    struct expression *term = make_property(arena, property);
     bool null = value_is_null(literal);
     struct expression *equal = expression_make(
         arena, null ? EXPRESSION_IS_NULL : EXPRESSION_COMPARE, VALUE_BOOLEAN, null ? 1 : 2);
     struct expression *right = null ? NULL : expression_literal(arena, literal);
     if (!term || !equal || (!null && !right))
         return NULL;
-    term->property = property;
-    term->scale = property->scale;
     equal->operands[0] = term;
     if (!null)
         equal->operands[1] = right;

@@ -11,7 +11,8 @@
 //   product   = primary *("*" primary)
 //   primary   = literal / path / "now()" / "contains(" term "," term ")"
 //             / "startsWith(" term "," term ")" / "(" or ")"
-//   path      = name *("." name)                    ; into objects
+//   path      = ["this."] name *("." name)          ; into objects; `this` is the record that a
+//                                                 ; transition moves, seen from the others
 //   name      = (letter / "_") *(letter / digit / "_")     ; ASCII
 //   literal   = number / "'" string "'" / "true" / "false" / "null"    ; '' is a quote in a string
 //   number    = as in JSON; integers must fit 64 bits
@@ -35,6 +36,7 @@ enum expression_kind {
     EXPRESSION_NOW,
     EXPRESSION_PROPERTY,
     EXPRESSION_MEMBER, // a path into an object property; VALUE_JSON: can only be asked for null
+    EXPRESSION_THIS,   // its operand, a property or a member, of the record that a transition moves
     EXPRESSION_COMPARE,
     EXPRESSION_IN,
     EXPRESSION_IS_NULL,
@@ -68,6 +70,8 @@ struct expression {
     size_t path_length;
     const struct expression **operands; // IN: the term, then literals
     size_t operand_count;
+    size_t start; // of a part of an AND: where it stands in the source, in bytes
+    size_t end;
 };
 
 enum expression_purpose {
@@ -76,6 +80,9 @@ enum expression_purpose {
                               // since whoever may ask about a value can find it out
     EXPRESSION_FOR_DEFAULT,   // must be of the property's kind; no properties in it, now() alone
     EXPRESSION_FOR_SET,       // must be of the property's kind; arithmetic allowed
+    EXPRESSION_FOR_OTHERS,    // a boolean about the records beside the one that a transition moves,
+                              // which is `this` there
+    EXPRESSION_FOR_OTHERS_SET, // both
 };
 
 // How deep and how long an expression may be. A level is an `and`, `or`, `not` or comparison of
@@ -90,7 +97,8 @@ enum {
 
 // Parses and types. `target` is the property that a default or a set is for, else NULL. A failure
 // has the code FAILURE_INVALID_FILTER and says at which character (1 is the first) what was
-// expected; `ret_offset` (may be NULL) gets that character's offset in bytes.
+// expected; `ret_offset` (may be NULL) gets that character's offset in bytes. A root that is no AND
+// has its place in the source, as an AND's parts have.
 struct expression *expression_parse(struct arena *arena, const struct resource *resource,
                                     enum expression_purpose purpose, const struct property *target,
                                     struct text source, struct failure *failure,
@@ -110,6 +118,11 @@ bool expression_evaluate(const struct expression *expression, const struct value
 // which only happens where both are given.
 struct expression *expression_and(struct arena *arena, const struct expression *left,
                                   const struct expression *right);
+
+// property in (literals), of which none is null and at least one is there. NULL when there is no
+// memory.
+struct expression *expression_any(struct arena *arena, const struct property *property,
+                                  const struct value *literals, size_t count);
 
 // property = literal, as `?PROPERTY=value` has it. NULL when there is no memory.
 struct expression *expression_equal(struct arena *arena, const struct property *property,

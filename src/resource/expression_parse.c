@@ -171,7 +171,7 @@ static bool parse_members(struct parser *parser, struct operand *operand) {
     return true;
 }
 
-static bool parse_path(struct parser *parser, struct operand *ret_operand) {
+static bool parse_property(struct parser *parser, struct operand *ret_operand) {
     struct token token = parser->token;
     struct text name = parser_slice(parser, token.start, token.end);
     if (parser->purpose == EXPRESSION_FOR_DEFAULT)
@@ -192,6 +192,37 @@ static bool parse_path(struct parser *parser, struct operand *ret_operand) {
     if (!parser_advance(parser))
         return false;
     return parser->token.kind != TOKEN_DOT || parse_members(parser, ret_operand);
+}
+
+static bool is_about_others(const struct parser *parser) {
+    return parser->purpose == EXPRESSION_FOR_OTHERS || parser->purpose == EXPRESSION_FOR_OTHERS_SET;
+}
+
+// this.PATH, at whose beginning the parser looks.
+static bool parse_this(struct parser *parser, struct operand *ret_operand) {
+    size_t start = parser->token.start;
+    if (!is_about_others(parser))
+        return parser_fail(parser, start, "`this` is for `others` alone");
+    if (!parser_advance(parser) || !take(parser, TOKEN_DOT, "`.` after `this`"))
+        return false;
+    if (parser->token.kind != TOKEN_NAME)
+        return parser_expected(parser, "a property's name");
+    if (!parse_property(parser, ret_operand))
+        return false;
+    const struct expression *inner = ret_operand->expression;
+    struct expression *node = parser_node(parser, EXPRESSION_THIS, inner->type, 1);
+    if (!node)
+        return false;
+    node->operands[0] = inner;
+    node->scale = inner->scale;
+    ret_operand->expression = node;
+    ret_operand->start = start;
+    return true;
+}
+
+static bool parse_path(struct parser *parser, struct operand *ret_operand) {
+    return parser_at_word(parser, "this") ? parse_this(parser, ret_operand)
+                                          : parse_property(parser, ret_operand);
 }
 
 static bool parse_now(struct parser *parser, struct operand *ret_operand) {
@@ -278,7 +309,7 @@ static bool parse_primary(struct parser *parser, struct operand *ret_operand) {
 }
 
 static bool arithmetic_is_allowed(struct parser *parser) {
-    if (parser->purpose == EXPRESSION_FOR_SET)
+    if (parser->purpose == EXPRESSION_FOR_SET || parser->purpose == EXPRESSION_FOR_OTHERS_SET)
         return true;
     return parser_fail(parser, parser->token.start, "arithmetic is for `set` alone");
 }
@@ -473,9 +504,8 @@ static bool parse_all(struct parser *parser, struct operand *ret_operand) {
                                            : "a comparison or the end");
     if (!check_levels(parser, ret_operand))
         return false;
-    if (parser->purpose == EXPRESSION_FOR_PREDICATE || parser->purpose == EXPRESSION_FOR_QUERY)
-        return type_condition(parser, ret_operand);
-    return type_assignment(parser, ret_operand);
+    return parser->target ? type_assignment(parser, ret_operand)
+                          : type_condition(parser, ret_operand);
 }
 
 // The offset of the first byte that is no part of well-formed UTF-8.
@@ -507,8 +537,11 @@ struct expression *expression_parse(struct arena *arena, const struct resource *
     bool parsed = malformed == source.size
                       ? parse_all(&parser, &root)
                       : parser_fail(&parser, malformed, "this is not valid UTF-8");
-    if (parsed)
+    if (parsed) {
+        root.expression->start = root.start;
+        root.expression->end = root.end;
         return root.expression;
+    }
     if (ret_offset)
         *ret_offset = parser.failure_offset;
     return NULL;

@@ -31,6 +31,12 @@ static bool is_null_literal(struct operand operand) {
     return is_literal(operand) && value_is_null(operand.expression->literal);
 }
 
+// What a column holds, as it is: it may be null.
+static bool is_stored(const struct expression *expression) {
+    return expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER ||
+           expression->kind == EXPRESSION_THIS;
+}
+
 static const char *operand_noun(struct operand operand) {
     const struct expression *expression = operand.expression;
     if (expression->type != VALUE_JSON || !operand.schema)
@@ -548,7 +554,7 @@ bool type_condition(struct parser *parser, struct operand *operand) {
         return parser_fail(parser, operand->start, "expected a condition, but %s is %s",
                            quotation.text, operand_noun(*operand));
     }
-    if (expression->kind != EXPRESSION_PROPERTY && expression->kind != EXPRESSION_MEMBER)
+    if (!is_stored(expression))
         return true;
     struct expression *literal = expression_literal(parser->arena, value_boolean(true));
     if (!literal)
@@ -598,6 +604,8 @@ bool type_junction(struct parser *parser, enum expression_kind kind, const struc
             for (size_t j = 0; j < expression->operand_count; j++)
                 node->operands[node->operand_count++] = expression->operands[j];
         } else {
+            expression->start = part.start;
+            expression->end = part.end;
             node->operands[node->operand_count++] = expression;
         }
         if (node->operand_count == 1 && !is_literal(part))
@@ -774,8 +782,7 @@ bool type_assignment(struct parser *parser, struct operand *operand) {
     if (target->kind != expression->type || target->scale != expression->scale ||
         target->kind == VALUE_JSON)
         return fail_assignment(parser, *operand);
-    bool stored = expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER;
-    if (target->kind == VALUE_BOOLEAN && !stored)
+    if (target->kind == VALUE_BOOLEAN && !is_stored(expression))
         return assign_with(parser, operand, EXPRESSION_COMPARE, value_boolean(true));
     return true;
 }

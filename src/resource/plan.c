@@ -2,10 +2,12 @@
 
 #include "base/random.h"
 #include "base/table.h"
+#include "resource/plan_parts.h"
+#include "resource/transition_plan.h"
 
 #include <assert.h>
 
-static const struct text version_column = TEXT_INIT("_version");
+const struct text plan_version_column = TEXT_INIT("_version");
 
 // Whether an update writes a property. A key never changes, and neither does what a digest is of:
 // the record would no longer be found under its own content.
@@ -70,11 +72,11 @@ static struct column *selection_columns(struct arena *arena, const struct select
     return columns;
 }
 
-static void append_selection(struct sql *sql, const struct selection *selection) {
+void plan_append_selection(struct sql *sql, const struct selection *selection) {
     for (size_t i = 0; i < selection->count; i++) {
         const struct property *property = selected(selection, i);
         sql_text(sql, i ? ", " : "");
-        sql_name(sql, property ? property->name : version_column);
+        sql_name(sql, property ? property->name : plan_version_column);
     }
 }
 
@@ -90,8 +92,8 @@ static void append_key_condition(struct sql *sql, const struct resource *resourc
     append_parameter(sql, number, resource->key.property->kind);
 }
 
-static bool finish_with_selection(struct sql *sql, const struct selection *selection,
-                                  struct statement *ret_statement) {
+bool plan_finish_with_selection(struct sql *sql, const struct selection *selection,
+                                struct statement *ret_statement) {
     struct column *columns = selection_columns(sql->arena, selection);
     if (!columns)
         sql->failed = true;
@@ -102,11 +104,11 @@ static bool make_read(struct arena *arena, struct plan *plan) {
     struct sql sql = sql_begin(plan->dialect, arena);
     size_t number = 0;
     sql_text(&sql, "SELECT ");
-    append_selection(&sql, &plan->selection);
+    plan_append_selection(&sql, &plan->selection);
     sql_text(&sql, " FROM ");
     sql_name(&sql, plan->resource->table);
     append_key_condition(&sql, plan->resource, &number);
-    return finish_with_selection(&sql, &plan->selection, &plan->read);
+    return plan_finish_with_selection(&sql, &plan->selection, &plan->read);
 }
 
 static void append_given_columns(struct sql *sql, const struct resource *resource) {
@@ -121,7 +123,7 @@ static void append_given_columns(struct sql *sql, const struct resource *resourc
     }
     if (is_version_given(resource)) {
         sql_text(sql, ", ");
-        sql_name(sql, version_column);
+        sql_name(sql, plan_version_column);
     }
     sql_text(sql, ") VALUES (");
     size_t number = 0;
@@ -187,14 +189,14 @@ static bool make_create(struct arena *arena, struct plan *plan) {
         sql_text(&sql, ") DO NOTHING");
     }
     sql_text(&sql, " RETURNING ");
-    append_selection(&sql, &plan->selection);
-    return finish_with_selection(&sql, &plan->selection, &plan->create) &&
+    plan_append_selection(&sql, &plan->selection);
+    return plan_finish_with_selection(&sql, &plan->selection, &plan->create) &&
            find_group(arena, plan, &plan->create);
 }
 
 static void append_version_condition(struct sql *sql, size_t *number) {
     sql_text(sql, " AND ");
-    sql_name(sql, version_column);
+    sql_name(sql, plan_version_column);
     sql_text(sql, " = ");
     append_parameter(sql, number, VALUE_INTEGER);
 }
@@ -217,15 +219,15 @@ static bool make_update(struct arena *arena, struct plan *plan) {
         append_parameter(&sql, &number, property->kind);
         sql_text(&sql, ", ");
     }
-    sql_name(&sql, version_column);
+    sql_name(&sql, plan_version_column);
     sql_text(&sql, " = ");
-    sql_name(&sql, version_column);
+    sql_name(&sql, plan_version_column);
     sql_text(&sql, " + 1");
     append_key_condition(&sql, resource, &number);
     append_version_condition(&sql, &number);
     sql_text(&sql, " RETURNING ");
-    append_selection(&sql, &plan->selection);
-    return finish_with_selection(&sql, &plan->selection, &plan->update);
+    plan_append_selection(&sql, &plan->selection);
+    return plan_finish_with_selection(&sql, &plan->selection, &plan->update);
 }
 
 static bool make_remove(struct arena *arena, const struct plan *plan, bool of_a_version,
@@ -245,7 +247,7 @@ static bool make_restore(struct arena *arena, struct plan *plan) {
     sql_text(&sql, "INSERT INTO ");
     sql_name(&sql, plan->resource->table);
     sql_text(&sql, " (");
-    append_selection(&sql, &plan->selection);
+    plan_append_selection(&sql, &plan->selection);
     sql_text(&sql, ") VALUES (");
     size_t number = 0;
     while (number < plan->selection.count) {
@@ -262,7 +264,8 @@ bool plan_make(struct arena *arena, const struct dialect *dialect, const struct 
     struct plan plan = {.dialect = dialect, .resource = resource};
     bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
                 make_create(arena, &plan) && make_update(arena, &plan) &&
-                make_remove(arena, &plan, false, &plan.remove) && make_restore(arena, &plan);
+                make_remove(arena, &plan, false, &plan.remove) && make_restore(arena, &plan) &&
+                transition_plans_make(arena, &plan);
     if (made && resource->versioned)
         made = make_remove(arena, &plan, true, &plan.remove_version);
     plan.shape = made ? selection_shape(&plan.selection) : 0;
@@ -615,7 +618,7 @@ static void append_limit(struct list *list) {
 static void append_select(struct list *list, const struct range *range) {
     struct sql *sql = &list->sql;
     sql_text(sql, "SELECT ");
-    append_selection(sql, &list->query->selection);
+    plan_append_selection(sql, &list->query->selection);
     sql_text(sql, " FROM ");
     sql_name(sql, list->query->resource->table);
     append_conditions(list, range);

@@ -5,6 +5,8 @@
 #include "resource/dialect.h"
 #include "resource/query.h"
 
+struct transition_plan;
+
 // The constant statements of one resource. Texts and columns belong to the arena they were made in.
 struct plan {
     const struct dialect *dialect;
@@ -16,9 +18,10 @@ struct plan {
                                 // selection; KEY_SHA256: no row where the digest is there already
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
-    struct statement remove_version; // (key, version), where the resource has versions
-    struct statement restore;        // (selection): a record just as it was elsewhere
-    uint64_t shape;                  // selection_shape(&selection)
+    struct statement remove_version;     // (key, version), where the resource has versions
+    struct statement restore;            // (selection): a record just as it was elsewhere
+    uint64_t shape;                      // selection_shape(&selection)
+    struct transition_plan *transitions; // one for each transition of the resource
 };
 
 // Makes the statements; false when there is no memory.

@@ -1,6 +1,7 @@
 #include "resource/property_value.h"
 
 #include "base/timestamp.h"
+#include "resource/encode.h"
 #include "resource/format.h"
 #include "resource/number.h"
 
@@ -14,6 +15,32 @@ void property_check(const struct property *property, const json_t *value,
                      "is stored as a double, which cannot hold the integer %lld; the nearest is "
                      "%.0f",
                      (long long)json_integer_value(value), (double)json_integer_value(value));
+}
+
+// A value as a JSON tree; NULL when there is no memory.
+static json_t *value_tree(const struct property *property, struct value value) {
+    struct buffer json = {0};
+    struct json_writer writer = json_writer_on(&json);
+    struct failure failure;
+    encode_value(&writer, property, value);
+    json_t *tree = json.failed ? NULL : json_read(buffer_text(&json), &failure);
+    buffer_free(&json);
+    return tree;
+}
+
+void property_check_value(const struct property *property, struct value value,
+                          const struct json_path *path, struct faults *faults) {
+    if (value_is_null(value)) {
+        if (property->required)
+            schema_fault(faults, path, "is required");
+        return;
+    }
+    json_t *tree = value_tree(property, value);
+    if (tree)
+        property_check(property, tree, path, faults);
+    else
+        faults->out_of_memory = true;
+    json_decref(tree);
 }
 
 static bool text_value(enum value_kind kind, struct arena *arena, const char *bytes, size_t size,

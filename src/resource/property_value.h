@@ -8,6 +8,10 @@
 void property_check(const struct property *property, const json_t *value,
                     const struct json_path *path, struct faults *faults);
 
+// The same of a column's value, null included.
+void property_check_value(const struct property *property, struct value value,
+                          const struct json_path *path, struct faults *faults);
+
 // The column's value of a JSON value that property_check found nothing wrong with. Texts belong to
 // the arena or to the tree. False when there is no memory.
 bool property_value(const struct property *property, const json_t *value, struct arena *arena,

@@ -21,26 +21,42 @@ static bool mentions_untyped(const struct definition *definition, struct text so
     return false;
 }
 
-static bool read_expression(struct definition *definition, const struct yaml_pair *pair,
-                            const char *what, struct named_expression *ret_expression) {
+struct expression *definition_read_expression(struct definition *definition,
+                                              const struct yaml_node *scalar,
+                                              enum expression_purpose purpose,
+                                              const struct property *target,
+                                              struct text *ret_source) {
     struct reading *reading = definition->reading;
-    struct named_expression named = {.expression = NULL};
     struct failure failure;
     size_t offset = 0;
-    bool read = reading_name(reading, pair->key, what, &named.name);
-    if (!reading_string(reading, pair->value, read ? named.name.data : "expression",
-                        &named.source) ||
-        mentions_untyped(definition, named.source))
+    struct text source = arena_copy(reading->arena, scalar->scalar);
+    if (!source.data) {
+        reading_out_of_memory(reading);
+        return NULL;
+    }
+    *ret_source = source;
+    if (mentions_untyped(definition, source))
+        return NULL;
+    struct expression *expression = expression_parse(reading->arena, definition->resource, purpose,
+                                                     target, source, &failure, &offset);
+    if (!expression && failure.code == FAILURE_OUT_OF_MEMORY)
+        reading_out_of_memory(reading);
+    else if (!expression)
+        reading_note_inside(reading, scalar, offset, failure.detail);
+    return expression;
+}
+
+static bool read_expression(struct definition *definition, const struct yaml_pair *pair,
+                            const char *what, struct named_expression *ret_expression) {
+    struct named_expression named = {.expression = NULL};
+    bool read = reading_name(definition->reading, pair->key, what, &named.name);
+    if (!reading_expect(definition->reading, pair->value, YAML_STRING,
+                        read ? named.name.data : "expression"))
         return false;
-    named.expression =
-        expression_parse(reading->arena, definition->resource, EXPRESSION_FOR_PREDICATE, NULL,
-                         named.source, &failure, &offset);
+    named.expression = definition_read_expression(definition, pair->value, EXPRESSION_FOR_PREDICATE,
+                                                  NULL, &named.source);
     *ret_expression = named;
-    if (named.expression)
-        return read;
-    return failure.code == FAILURE_OUT_OF_MEMORY
-               ? reading_out_of_memory(reading)
-               : reading_note_inside(reading, pair->value, offset, failure.detail);
+    return named.expression && read;
 }
 
 // An array for each pair of a mapping.

@@ -227,6 +227,13 @@ static void run_check(const struct validation *validation, const struct named_ex
     }
 }
 
+void validate_checks(const struct validation *validation, const struct named_expression **checks,
+                     size_t count, const struct value *values) {
+    bool fit = faults_none(validation->faults);
+    for (size_t i = 0; fit && i < count; i++)
+        run_check(validation, checks[i], values);
+}
+
 // Checks see values that fit alone.
 static bool run_checks(const struct validation *validation, const struct value *values) {
     const struct resource *resource = validation->resource;

@@ -62,6 +62,11 @@ json_t *validate_update(const struct validation *validation, const json_t *curre
 bool validate_parameter(const struct property *property, struct text text, struct arena *arena,
                         struct value *ret_value, struct failure *failure);
 
+// Some of the resource's checks, of values that fit alone; where one does not, nothing more is
+// noted.
+void validate_checks(const struct validation *validation, const struct named_expression **checks,
+                     size_t count, const struct value *values);
+
 // Which stored records no longer satisfy the definition: notes the faults of one.
 void validate_stored(const struct validation *validation, const json_t *record,
                      const struct value *values);

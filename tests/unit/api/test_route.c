@@ -16,6 +16,9 @@ static const struct text sources[][2] = {
     {TEXT_INIT("blobs.yaml"),
      TEXT_INIT("key: {digest: sha256(data)}\nactions: [create, read]\nrequired: [data]\n"
                "properties: {data: {type: string}}\n")},
+    {TEXT_INIT("orders.yaml"),
+     TEXT_INIT("properties: {text: {type: string}}\nlifecycle: {property: state, states: [A, B]}\n"
+               "transitions: {go: {to: B}}\n")},
     {TEXT_INIT("feeds.yaml"), TEXT_INIT("actions: [list]\nproperties: {text: {type: string}}\n")},
 };
 
@@ -51,6 +54,10 @@ static const struct row {
     {HTTP_METHOD_PUT, "/notes/1", &records_replace, 0, "1"},
     {HTTP_METHOD_PATCH, "/notes/1", &records_update, 0, "1"},
     {HTTP_METHOD_DELETE, "/notes/1", &records_delete, 0, "1"},
+    {HTTP_METHOD_POST, "/orders/1/go", &records_transition, 0, "1"},
+    {HTTP_METHOD_POST, "/orders/%31/%67o/", &records_transition, 0, "1"},
+    {HTTP_METHOD_GET, "/orders/lifecycle", &records_lifecycle, 0, NULL},
+    {HTTP_METHOD_GET, "/notes/lifecycle", &records_read, 0, "lifecycle"},
     {HTTP_METHOD_GET, "/healthz", &health_live, 0, NULL},
     {HTTP_METHOD_GET, "/readyz/", &health_ready, 0, NULL},
     {HTTP_METHOD_PUT, "/notes", NULL, FAILURE_METHOD_NOT_ALLOWED, NULL},
@@ -65,6 +72,13 @@ static const struct row {
     {HTTP_METHOD_GET, "/notes//", NULL, FAILURE_NOT_FOUND, NULL},
     {HTTP_METHOD_GET, "/notes//1", NULL, FAILURE_NOT_FOUND, NULL},
     {HTTP_METHOD_GET, "/notes/1/x", NULL, FAILURE_NOT_FOUND, NULL},
+    {HTTP_METHOD_GET, "/orders/1/go", NULL, FAILURE_METHOD_NOT_ALLOWED, NULL},
+    {HTTP_METHOD_DELETE, "/orders/lifecycle", NULL, FAILURE_METHOD_NOT_ALLOWED, NULL},
+    {HTTP_METHOD_POST, "/notes/1/go", NULL, FAILURE_NOT_FOUND, NULL},
+    {HTTP_METHOD_POST, "/orders/1/went", NULL, FAILURE_NOT_FOUND, NULL},
+    {HTTP_METHOD_POST, "/orders/1/go/1", NULL, FAILURE_NOT_FOUND, NULL},
+    {HTTP_METHOD_POST, "/orders//go", NULL, FAILURE_NOT_FOUND, NULL},
+    {HTTP_METHOD_POST, "/orders/1/%", NULL, FAILURE_INVALID_PATH, NULL},
     {HTTP_METHOD_GET, "/Notes", NULL, FAILURE_NOT_FOUND, NULL},
     {HTTP_METHOD_GET, "/healthz/1", NULL, FAILURE_NOT_FOUND, NULL},
     {HTTP_METHOD_GET, "/notes/%00", NULL, FAILURE_INVALID_PATH, NULL},
@@ -98,6 +112,8 @@ static void allow_tells_what_is_served(void **state) {
         {"/notes", "Allow: OPTIONS, GET, HEAD, POST\r\n"},
         {"/notes/1", "Allow: OPTIONS, DELETE, GET, HEAD, PATCH, PUT\r\n"},
         {"/blobs", "Allow: OPTIONS, POST\r\n"},
+        {"/orders/1/go", "Allow: OPTIONS, POST\r\n"},
+        {"/orders/lifecycle", "Allow: OPTIONS, GET, HEAD\r\n"},
         {"/blobs/00", "Allow: OPTIONS, GET, HEAD\r\n"},
         {"/healthz", "Allow: OPTIONS, GET, HEAD\r\n"},
         {"*", "Allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n"},

@@ -94,8 +94,8 @@ static const struct {
     },
     {
         "properties: {a: {type: string}}\n"
-        "transitions: {go: {to: Done}}\n",
-        "2:1: `transitions` are not supported by this version\n",
+        "references: {b: things}\n",
+        "2:1: `references` are not supported by this version\n",
     },
     {
         "properties: {a: {type: string}}\n"
@@ -103,7 +103,7 @@ static const struct {
         "wrong: 1\n",
         "2:1: `type` is not needed: a resource is always an object\n"
         "3:1: unknown keyword `wrong`; expected description, key, access, actions, required, "
-        "properties, unique, indexes, checks, filters, lifecycle or require\n",
+        "properties, unique, indexes, checks, filters, lifecycle, transitions or require\n",
     },
     {
         "properties: {a: {type: string}}\n"
@@ -114,7 +114,7 @@ static const struct {
         "properties: {a: {type: string}}\n"
         "actions: [create, read]\n"
         "require: if-match\n",
-        "3:10: `if-match` is for replace, update and delete, none of which is among the actions\n",
+        "3:10: `if-match` is for replace, update, delete and transitions, none of which is there\n",
     },
     {
         "properties: {a: {type: string, minlength: 3}}\n",
@@ -531,6 +531,112 @@ static const struct {
         "1:23: the key cannot hold the lifecycle's state\n",
     },
     {
+        "properties: {a: {type: string}}\n"
+        "transitions: {go: {from: [New], to: Done}}\n",
+        "2:26: `from` is about states, which a `lifecycle` declares\n"
+        "2:37: `to` is about states, which a `lifecycle` declares\n",
+    },
+    {
+        "properties: {a: {type: string}}\n"
+        "lifecycle: {property: state, states: [Created, Downloaded]}\n"
+        "transitions:\n"
+        "  Go: {to: Downloaded}\n"
+        "  history: {to: Downloaded}\n"
+        "  update: {to: Downloaded}\n"
+        "  nothing: {from: [Created]}\n"
+        "  list_it: [Created]\n"
+        "  far: {from: Created, to: [Downloaded]}\n"
+        "  none: {from: [], to: Downlaoded}\n"
+        "  twice: {from: [Created, Lost, Created], to: Created}\n"
+        "  more: {to: Created, run: [x], retries: 3, access: key, wen: a = 'x'}\n",
+        "4:3: `Go` cannot name a transition: a name has small letters, digits and _, begins "
+        "with a letter, and is at most 63 long\n"
+        "5:3: `history` cannot name a transition: it means something else in paths and "
+        "scopes\n"
+        "6:3: `update` cannot name a transition: it means something else in paths and "
+        "scopes\n"
+        "7:12: it changes nothing: say `to`, `set` or `others`\n"
+        "8:12: a transition is a mapping, such as {from: [New], to: Paid}; this is a list\n"
+        "9:15: `from` is a list of states, such as [Created, Paid]\n"
+        "9:28: expected the name of a state; this is a list\n"
+        "10:16: `from` is a list of states, such as [Created, Paid]\n"
+        "10:24: unknown state `Downlaoded`; did you mean `Downloaded`?\n"
+        "11:27: unknown state `Lost`; expected Created or Downloaded\n"
+        "11:33: the state `Created` is there twice\n"
+        "12:23: `run` is not supported by this version\n"
+        "12:33: `retries` is not supported by this version\n"
+        "12:45: `access` stands in the resource's `access`, under the transition's name\n"
+        "12:58: unknown keyword `wen`; did you mean `when`?\n",
+    },
+    {
+        "key: code\n"
+        "required: [code, amount]\n"
+        "properties:\n"
+        "  code: {type: string, maxLength: 9}\n"
+        "  amount: {type: integer, maximum: 9}\n"
+        "  name: {type: string}\n"
+        "  at: {type: string, format: date-time}\n"
+        "lifecycle: {property: state, states: [A, B]}\n"
+        "transitions:\n"
+        "  go:\n"
+        "    when: amount > 'x'\n"
+        "    set: {code: name, state: name, lost: 1, amount: 10, name: [a], at: name}\n"
+        "  null_it: {set: {amount: null, name: null, at: now()}}\n"
+        "  empty: {set: {}}\n"
+        "  sum: {set: {amount: amount + name}, when: amount + 1 > 2}\n"
+        "  those: {set: {amount: this.amount}, when: this.amount = 1}\n",
+        "11:11: `amount` is an integer and cannot be compared with a string\n"
+        "12:11: `code` is the key, which never changes\n"
+        "12:23: `state` is the lifecycle's state, which `to` sets\n"
+        "12:36: `lost` is not one of the properties\n"
+        "12:53: `amount` does not fit its schema: it must be at most 9; it is 10\n"
+        "12:63: `name` is set to an expression; this is a list\n"
+        "12:72: `at` is a date-time and cannot be `name`, which is a string\n"
+        "13:27: `amount` does not fit its schema: it is required\n"
+        "14:16: `set` is empty\n"
+        "15:23: `amount` is an integer and cannot be added to `name`, which is a string\n"
+        "15:52: arithmetic is for `set` alone\n"
+        "16:25: `this` is for `others` alone\n"
+        "16:45: `this` is for `others` alone\n",
+    },
+    {
+        "required: [amount]\n"
+        "properties:\n"
+        "  amount: {type: integer, maximum: 9}\n"
+        "  name: {type: string}\n"
+        "  kind: {type: string, enum: [x, y]}\n"
+        "lifecycle: {property: state, states: [A, B]}\n"
+        "transitions:\n"
+        "  others: {others: {to: B, which: a}}\n"
+        "  lazy: {others: {where: this.nme = name}}\n"
+        "  bare: {others: {where: this = name, to: B}}\n"
+        "  dotted: {others: {where: this. = name, to: B}}\n"
+        "  rest: {others: {where: this.name = name, to: C, set: {amount: this.amount + "
+        "'x'}}}\n"
+        "  word: {set: {name: \"'ok'\", kind: \"'z'\"}}\n"
+        "  list: {set: {name: 'plain'}}\n"
+        "  nul: {when: null, set: {name: null}}\n",
+        "8:20: `others` needs `where`: which other records change too\n"
+        "8:28: unknown keyword `which`; expected where, to or set\n"
+        "9:18: `others` needs `to` or `set`: what becomes of them\n"
+        "9:31: `nme` is no property of `things`\n"
+        "10:31: expected `.` after `this`, found `=`\n"
+        "11:34: expected a property's name, found `=`\n"
+        "12:48: unknown state `C`; did you mean `A`?\n"
+        "12:65: `this.amount` is an integer and cannot be added to a string\n"
+        "13:36: `kind` does not fit its schema: it must be one of \"x\", \"y\"; it is \"z\"\n"
+        "14:3: `list` cannot name a transition: it means something else in paths and scopes\n"
+        "14:23: `plain` is no property of `things`\n"
+        "15:15: `when` must be a string; it is null\n",
+    },
+    {
+        "access: {read: public, go: all, gone: key}\n"
+        "properties: {a: {type: integer}}\n"
+        "transitions: {go: {set: {a: 1}}}\n",
+        "1:28: unknown access `all`; expected key or public\n"
+        "1:33: unknown keyword `gone`; did you mean `go`?\n",
+    },
+    {
         "checks:\n"
         "  Positive: a > 0\n"
         "  bounded: a < 'x'\n"
@@ -835,7 +941,7 @@ static void places_count_characters_behind_any_line_break(void **state) {
 static const char everything[] =
     "description: All there is.\n"
     "key: {uid: uuid}\n"
-    "access: {read: public, write: key}\n"
+    "access: {read: public, write: key, age: public}\n"
     "actions: [list, create, read, replace, update, delete]\n"
     "required: [text, choice]\n"
     "properties:\n"
@@ -864,7 +970,16 @@ static const char everything[] =
     "indexes: [[whole, choice], [state, made_at]]\n"
     "checks: {cheap: price is null or price < 900}\n"
     "filters: {size: {big: choice = 'large', tiny: choice = 'small'}, kind: {x: flag}}\n"
-    "lifecycle: {property: state, states: [New, Old]}\n";
+    "lifecycle: {property: state, states: [New, Old]}\n"
+    "transitions:\n"
+    "  age:\n"
+    "    description: Time goes by.\n"
+    "    from: [New]\n"
+    "    to: Old\n"
+    "    when: whole > 0 and flag\n"
+    "    set: {whole: whole - 5, mail: null}\n"
+    "    others: {where: choice = this.choice, set: {price: this.price * 2}}\n"
+    "  renew: {to: New}\n";
 
 static struct resource *read_everything(void) {
     return read_well(everything);
@@ -1075,6 +1190,38 @@ static void keys_of_every_kind(void **state) {
     definition_free(resource);
 }
 
+static void transitions_are_kept(void **state) {
+    struct resource *resource = read_everything();
+    assert_int_equal(resource->transition_count, 2);
+    const struct transition *age = resource_transition(resource, TEXT("age"));
+    assert_ptr_equal(age, &resource->transitions[0]);
+    assert_text_is(age->description, "Time goes by.");
+    assert_int_equal(age->access, ACCESS_PUBLIC);
+    assert_int_equal(age->from_count, 1);
+    assert_ptr_equal(age->from[0], &resource->lifecycle.states[0]);
+    assert_ptr_equal(age->effect.to, &resource->lifecycle.states[1]);
+    assert_text_is(age->when_source, "whole > 0 and flag");
+    assert_int_equal(age->when->kind, EXPRESSION_AND);
+    assert_int_equal(age->guard->operand_count, 3);
+    assert_int_equal(age->guard->operands[0]->kind, EXPRESSION_IN);
+    assert_int_equal(age->effect.set_count, 2);
+    assert_ptr_equal(age->effect.set[0].property, get(resource, "whole"));
+    assert_text_is(age->effect.set[0].source, "whole - 5");
+    assert_text_is(age->others_where_source, "choice = this.choice");
+    assert_null(age->others.to);
+    assert_int_equal(age->others.set_count, 1);
+    // Only what an effect changes can break a check.
+    assert_int_equal(age->effect.check_count, 0);
+    assert_int_equal(age->others.check_count, 1);
+    const struct transition *renew = resource_transition(resource, TEXT("renew"));
+    assert_int_equal(renew->access, ACCESS_KEY);
+    assert_null(renew->guard);
+    assert_null(renew->others_where);
+    assert_null(resource_transition(resource, TEXT("old")));
+    assert_true(resource->actions[ACTION_TRANSITION]);
+    definition_free(resource);
+}
+
 static void only_what_can_change_has_versions(void **state) {
     static const struct {
         const char *yaml;
@@ -1092,6 +1239,7 @@ static void only_what_can_change_has_versions(void **state) {
         {"key: {digest: sha256(b)}\nactions: [create, read]\n", false},
         {"key: {id: uuid}\nactions: [create, delete]\n", false},
         {"actions: [read]\nlifecycle: {property: state, states: [New]}\n", true},
+        {"actions: [read]\ntransitions: {empty: {set: {a: \"''\"}}}\n", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct text yaml =
@@ -1201,6 +1349,7 @@ int main(void) {
         cmocka_unit_test_teardown(groups_checks_and_filters_are_kept, tear_down),
         cmocka_unit_test_teardown(access_and_actions, tear_down),
         cmocka_unit_test_teardown(built_in_definitions, tear_down),
+        cmocka_unit_test_teardown(transitions_are_kept, tear_down),
         cmocka_unit_test_teardown(keys_of_every_kind, tear_down),
         cmocka_unit_test_teardown(only_what_can_change_has_versions, tear_down),
         cmocka_unit_test_teardown(a_declared_state_keeps_its_place, tear_down),

@@ -39,6 +39,7 @@ static void print_value(struct buffer *out, struct value value) {
 static const char *const comparisons[] = {"=", "!=", "<", "<=", ">", ">="};
 
 static const char *const kinds[] = {
+    [EXPRESSION_THIS] = "this",
     [EXPRESSION_IN] = "in",
     [EXPRESSION_IS_NULL] = "null?",
     [EXPRESSION_AND] = "and",
@@ -501,6 +502,74 @@ static void defaults(void **state) {
         {"0.001", "at character 1: `0.001` has more digits behind the point than the 2 that are "
                   "kept"}};
     CHECK_CASES(EXPRESSION_FOR_DEFAULT, "price", decimals);
+}
+
+static void others(void **state) {
+    static const struct parse_case conditions[] = {
+        {"title = this.title and amount > 1", "(and (= title (this title)) (> amount 1))"},
+        {"this.store.city = store.city", "(= (this store.city) store.city)"},
+        {"5 < this.amount", "(> (this amount) 5)"},
+        {"this.active", "(= (this active) true)"},
+        {"not this.active", "(not (= (this active) true))"},
+        {"this.until is null", "(null? (this until))"},
+        {"this.amount in (1, 2)", "(in (this amount) 1 2)"},
+        {"contains(title, this.code)", "(contains title (this code))"},
+        {"this.amount = title",
+         "at character 1: `this.amount` is an integer and cannot be compared with `title`, which "
+         "is a string"},
+        {"this.store = 'x'",
+         "at character 1: `this.store` is an object, of which only `is null` can be asked"},
+        {"this.none = 1", "at character 6: `none` is no property of `things`"},
+        {"this.store.none = 1", "at character 12: `store` has no member `none`"},
+        {"this", "at character 5: expected `.` after `this`, found the end"},
+        {"this.5 = 1", "at character 6: expected a property's name, found `5`"},
+        {"this.'a' = 1", "at character 6: expected a property's name, found `'a'`"},
+        {"this.this.title = 'a'", "at character 6: `this` is no property of `things`"},
+        {"this.amount + 1 = 2", "at character 13: arithmetic is for `set` alone"},
+    };
+    CHECK_CASES(EXPRESSION_FOR_OTHERS, NULL, conditions);
+    static const struct parse_case sets[] = {
+        {"this.amount + amount", "(+ (this amount) amount)"},
+        {"this.title", "at character 1: `amount` is an integer and cannot be `this.title`, which "
+                       "is a string"},
+    };
+    CHECK_CASES(EXPRESSION_FOR_OTHERS_SET, "amount", sets);
+    static const struct parse_case booleans[] = {
+        {"this.active", "(this active)"},
+        {"this.amount > 1", "(= (> (this amount) 1) true)"},
+    };
+    CHECK_CASES(EXPRESSION_FOR_OTHERS_SET, "active", booleans);
+    static const struct parse_case elsewhere[] = {
+        {"this.title = 'a'", "at character 1: `this` is for `others` alone"},
+    };
+    CHECK_CASES(EXPRESSION_FOR_PREDICATE, NULL, elsewhere);
+    CHECK_CASES(EXPRESSION_FOR_QUERY, NULL, elsewhere);
+    CHECK_CASES(EXPRESSION_FOR_SET, "title", elsewhere);
+}
+
+static void assert_place(const char *source, const struct expression *part, const char *place) {
+    assert_text_is(text_of(source + part->start, part->end - part->start), place);
+}
+
+static void parts_know_where_they_stand(void **state) {
+    static const char source[] = " amount > 1 and (active or cap = 2) and (title = 'a' and not "
+                                 "hidden) and true";
+    struct arena arena = {0};
+    struct failure failure;
+    const struct expression *all =
+        parse_for(&arena, EXPRESSION_FOR_PREDICATE, NULL, source, &failure);
+    assert_non_null(all);
+    assert_int_equal(all->kind, EXPRESSION_AND);
+    assert_int_equal(all->operand_count, 4);
+    assert_place(source, all->operands[0], "amount > 1");
+    assert_place(source, all->operands[1], "(active or cap = 2)");
+    assert_place(source, all->operands[2], "title = 'a'");
+    assert_place(source, all->operands[3], "not hidden");
+    static const char alone[] = "  not (amount > 1) ";
+    const struct expression *one =
+        parse_for(&arena, EXPRESSION_FOR_PREDICATE, NULL, alone, &failure);
+    assert_place(alone, one, "not (amount > 1)");
+    arena_free(&arena);
 }
 
 static void arithmetic(void **state) {
@@ -983,6 +1052,8 @@ int main(void) {
         cmocka_unit_test(literals_become_what_they_are_beside),
         cmocka_unit_test(a_client_cannot_ask_for_what_is_write_only),
         cmocka_unit_test(defaults),
+        cmocka_unit_test(others),
+        cmocka_unit_test(parts_know_where_they_stand),
         cmocka_unit_test(arithmetic),
         cmocka_unit_test(nul_is_refused),
         cmocka_unit_test(depth_is_bounded),

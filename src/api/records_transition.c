@@ -1,0 +1,124 @@
+#include "api/conditions.h"
+#include "api/records.h"
+#include "api/records_shared.h"
+#include "resource/schema.h"
+#include "resource/transition.h"
+#include "resource/transition_plan.h"
+
+// A transition is one job that does nothing unless the record is there and its guard holds. Only
+// when nothing was done is the record read, to say why; where it shows no reason, somebody was
+// quicker, and it is tried again. A request that demands something of the record begins with
+// reading it, and then moves that very version.
+
+enum transition_stage { TRANSITION_MOVE, TRANSITION_LOOK };
+
+static const struct transition_plan *plan_of(const struct exchange *exchange) {
+    const struct resource *resource = resource_of(exchange);
+    return &exchange->plan->transitions[exchange->transition - resource->transitions];
+}
+
+static enum step_result validate_nothing(struct exchange *exchange) {
+    const char *name;
+    json_t *member;
+    if (!exchange->body)
+        return STEP_NEXT;
+    if (!json_is_object(exchange->body))
+        faults_add(&exchange->faults, TEXT(""), "must be an empty object, or no body at all");
+    json_object_foreach(exchange->body, name, member) {
+        struct json_path path = {.name = text_from_string(name)};
+        schema_fault(&exchange->faults, &path, "is not known: a transition takes no members");
+    }
+    return faults_none(&exchange->faults) ? STEP_NEXT : record_invalid(exchange);
+}
+
+static enum step_result plan_transition(struct exchange *exchange) {
+    bool conditional = conditions_are_there(exchange);
+    const struct movement movement = {.key = exchange->key,
+                                      .has_version = conditional,
+                                      .version = exchange->version,
+                                      .now = exchange->now};
+    if (conditional && exchange->round == 0)
+        exchange->stage = TRANSITION_LOOK;
+    if (exchange->stage == TRANSITION_LOOK)
+        return record_plan_read(exchange);
+    exchange->job.kind = JOB_WRITE;
+    return transition_plan_calls(plan_of(exchange), &movement, arena_of(exchange), exchange->calls,
+                                 &exchange->job.call_count)
+               ? STEP_NEXT
+               : exchange_out_of_memory(exchange);
+}
+
+// A record that was moved: it must fit the definition, or the job is undone.
+static bool check_moved(struct exchange *exchange, const struct effect *effect,
+                        const struct value *cells) {
+    struct validation validation = record_validation(exchange);
+    struct value *values = record_values(exchange);
+    int64_t version;
+    exchange->faults.count = 0; // those of a try that was undone
+    return values && plan_values(exchange->plan, cells, arena_of(exchange), values, &version) &&
+           transition_check(&validation, effect, values);
+}
+
+static bool on_transition_row(struct exchange *exchange, size_t call, const struct value *cells) {
+    if (exchange->stage == TRANSITION_LOOK) {
+        exchange->rows++;
+        exchange->stored = record_values(exchange);
+        return exchange->stored && plan_values(exchange->plan, cells, arena_of(exchange),
+                                               exchange->stored, &exchange->version);
+    }
+    bool moved = exchange->calls[call].statement == &plan_of(exchange)->move.statement;
+    const struct transition *transition = exchange->transition;
+    return check_moved(exchange, moved ? &transition->effect : &transition->others, cells) &&
+           (!moved || record_write_row(exchange, call, cells));
+}
+
+// What the record would become does not fit the definition.
+static enum step_result refuse_result(struct exchange *exchange) {
+    if (exchange->faults.out_of_memory)
+        return exchange_out_of_memory(exchange);
+    return exchange_fail(exchange, FAILURE_TRANSITION_CLOSED,
+                         "%.*s would make of it what a record cannot be; see errors",
+                         TEXT_ARGS(exchange->transition->name));
+}
+
+static enum step_result settle_move(struct exchange *exchange) {
+    const struct outcome *outcome = &exchange->job.outcome;
+    if (outcome->kind == OUTCOME_UNEXPECTED)
+        return record_read_again(exchange, TRANSITION_LOOK);
+    if (outcome->kind == OUTCOME_FAILED && !faults_none(&exchange->faults))
+        return refuse_result(exchange);
+    if (outcome->kind == OUTCOME_OVERFLOW)
+        return exchange_fail(exchange, FAILURE_OVERFLOW,
+                             "%.*s would take a number of the record out of its range",
+                             TEXT_ARGS(exchange->transition->name));
+    return record_is_done(exchange) ? record_answer_whole(exchange, 200) : STEP_FAIL;
+}
+
+static enum step_result settle_look(struct exchange *exchange) {
+    if (!record_is_done(exchange))
+        return STEP_FAIL;
+    if (exchange->rows == 0)
+        return record_missing(exchange);
+    if (!conditions_hold(exchange, &exchange->version) ||
+        !transition_is_open(resource_of(exchange), exchange->transition, exchange->stored,
+                            exchange->now, arena_of(exchange), &exchange->failure))
+        return STEP_FAIL;
+    exchange->stage = TRANSITION_MOVE;
+    return STEP_REPEAT;
+}
+
+static enum step_result settle_transition(struct exchange *exchange) {
+    return exchange->stage == TRANSITION_MOVE ? settle_move(exchange) : settle_look(exchange);
+}
+
+const struct handler records_transition = {
+    .action = ACTION_TRANSITION,
+    .reads_body = true,
+    .body_may_lack = true,
+    .conditions = CONDITIONS_CHANGE,
+    .prepare = record_read_key,
+    .validate = validate_nothing,
+    .plan = plan_transition,
+    .on_row = on_transition_row,
+    .settle = settle_transition,
+};

@@ -1,0 +1,378 @@
+#include "resource/transition_plan.h"
+
+#include "unit/allocation.h"
+#include "unit/resource/fixture.h"
+
+static const char things[] =
+    "properties:\n"
+    "  name: {type: string, maxLength: 100}\n"
+    "  uses: {type: integer}\n"
+    "  until: {type: string, format: date-time}\n"
+    "  size: {type: object, properties: {width: {type: integer}}}\n"
+    "  pin: {type: string, writeOnly: true}\n"
+    "lifecycle: {property: state, states: [New, Open, Shut]}\n"
+    "transitions:\n"
+    "  use: {when: until > now() and uses < 5, set: {uses: uses + 1, until: now()}}\n"
+    "  open:\n"
+    "    from: [New, Shut]\n"
+    "    to: Open\n"
+    "    others: {where: name = this.name and state = 'Open' and uses > this.size.width, to: "
+    "Shut,\n"
+    "             set: {uses: this.uses + uses}}\n"
+    "  shut: {to: Shut}\n";
+
+#define SHOWN "\"id\", \"name\", \"uses\", \"until\", \"size\", \"state\", \"pin\", \"_version\""
+
+static const struct transition_plan *plan_named(const struct fixture *fixture, const char *name) {
+    const struct transition *transition =
+        resource_transition(fixture->resource, text_from_string(name));
+    assert_non_null(transition);
+    const struct transition_plan *plan =
+        &fixture->plan->transitions[transition - fixture->resource->transitions];
+    assert_ptr_equal(plan->transition, transition);
+    return plan;
+}
+
+static void one_statement_on_sqlite(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    const struct transition_plan *use = plan_named(&fixture, "use");
+    assert_text_is(
+        use->move.statement.sql,
+        "UPDATE \"things\" SET \"uses\" = CASE WHEN \"uses\" IS NULL THEN NULL WHEN "
+        "typeof(\"uses\" + ?3) = 'real' THEN abs(-9223372036854775808) ELSE \"uses\" + ?4 END, "
+        "\"until\" = ?5, \"_version\" = \"_version\" + 1 WHERE \"id\" = ?1 AND (?2 IS NULL OR "
+        "\"_version\" = ?2) AND ((\"until\" > ?5 AND \"uses\" < ?6)) RETURNING " SHOWN);
+    assert_int_equal(use->move.parameter_count, 6);
+    assert_int_equal(use->move.now_number, 5);
+    assert_int_equal(use->move.statement.column_count, 8);
+    assert_null(use->others.statement.sql.data);
+    assert_text_is(plan_named(&fixture, "shut")->move.statement.sql,
+                   "UPDATE \"things\" SET \"state\" = ?3, \"_version\" = \"_version\" + 1 WHERE "
+                   "\"id\" = ?1 AND (?2 IS NULL OR \"_version\" = ?2) RETURNING " SHOWN);
+    fixture_end(&fixture);
+}
+
+static void two_and_a_lock_on_postgres(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_POSTGRES);
+    const struct transition_plan *open = plan_named(&fixture, "open");
+    assert_text_is(open->move.statement.sql,
+                   "UPDATE \"things\" SET \"state\" = $3::text, \"_version\" = \"_version\" + 1 "
+                   "WHERE \"id\" = $1::bigint AND ($2::bigint IS NULL OR \"_version\" = "
+                   "$2::bigint) AND (\"state\" IN ($4::text, $5::text)) RETURNING " SHOWN);
+#define THIS(what) "(SELECT " what " FROM \"things\" WHERE \"id\" = $1::bigint)"
+    assert_text_is(
+        open->others.statement.sql,
+        "UPDATE \"things\" SET \"state\" = $2::text, \"uses\" = (CASE WHEN " THIS(
+            "\"use"
+            "s\"") " IS NULL OR \"uses\" IS NULL THEN NULL ELSE " THIS("\"uses\"") " + "
+                                                                                   "\"uses\" END), "
+                                                                                   "\"_version\" = "
+                                                                                   "\"_version\" + "
+                                                                                   "1 WHERE \"id\" "
+                                                                                   "<> "
+                                                                                   "$1::bigint AND "
+                                                                                   "(((\"name\" "
+                                                                                   "= " THIS("\"nam"
+                                                                                             "e\"") " OR (\"name\" IS NULL AND " THIS(
+                                                                                       "\"name\"") " IS NULL)) AND "
+                                                                                                   "\"state\" = $3::text AND \"uses\" > " THIS(
+                                                                                                       "(CA"
+                                                                                                       "SE "
+                                                                                                       "WHE"
+                                                                                                       "N "
+                                                                                                       "jso"
+                                                                                                       "n_"
+                                                                                                       "typ"
+                                                                                                       "eof"
+                                                                                                       "(js"
+                                                                                                       "on_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " $"
+                                                                                                       "4::"
+                                                                                                       "tex"
+                                                                                                       "t))"
+                                                                                                       " <>"
+                                                                                                       " '"
+                                                                                                       "num"
+                                                                                                       "ber"
+                                                                                                       "' "
+                                                                                                       "THE"
+                                                                                                       "N "
+                                                                                                       "NUL"
+                                                                                                       "L "
+                                                                                                       "WHE"
+                                                                                                       "N "
+                                                                                                       "jso"
+                                                                                                       "n_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " $"
+                                                                                                       "4::"
+                                                                                                       "tex"
+                                                                                                       "t) "
+                                                                                                       "~ "
+                                                                                                       "'^-"
+                                                                                                       "?["
+                                                                                                       "0-"
+                                                                                                       "9]+"
+                                                                                                       "$' "
+                                                                                                       "THE"
+                                                                                                       "N "
+                                                                                                       "(js"
+                                                                                                       "on_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " $"
+                                                                                                       "4::"
+                                                                                                       "tex"
+                                                                                                       "t))"
+                                                                                                       "::"
+                                                                                                       "big"
+                                                                                                       "int"
+                                                                                                       " WH"
+                                                                                                       "EN "
+                                                                                                       "(js"
+                                                                                                       "on_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " $"
+                                                                                                       "4::"
+                                                                                                       "tex"
+                                                                                                       "t))"
+                                                                                                       "::"
+                                                                                                       "dou"
+                                                                                                       "ble"
+                                                                                                       " pr"
+                                                                                                       "eci"
+                                                                                                       "sio"
+                                                                                                       "n "
+                                                                                                       ">= "
+                                                                                                       "-92"
+                                                                                                       "233"
+                                                                                                       "720"
+                                                                                                       "368"
+                                                                                                       "547"
+                                                                                                       "758"
+                                                                                                       "08 "
+                                                                                                       "AND"
+                                                                                                       " ("
+                                                                                                       "jso"
+                                                                                                       "n_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " $"
+                                                                                                       "4::"
+                                                                                                       "tex"
+                                                                                                       "t))"
+                                                                                                       "::"
+                                                                                                       "dou"
+                                                                                                       "ble"
+                                                                                                       " "
+                                                                                                       "pre"
+                                                                                                       "cis"
+                                                                                                       "ion"
+                                                                                                       " < "
+                                                                                                       "922"
+                                                                                                       "337"
+                                                                                                       "203"
+                                                                                                       "685"
+                                                                                                       "477"
+                                                                                                       "580"
+                                                                                                       "8 "
+                                                                                                       "AND"
+                                                                                                       " tr"
+                                                                                                       "unc"
+                                                                                                       "(("
+                                                                                                       "jso"
+                                                                                                       "n_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " "
+                                                                                                       "$4:"
+                                                                                                       ":te"
+                                                                                                       "xt)"
+                                                                                                       ")::"
+                                                                                                       "dou"
+                                                                                                       "ble"
+                                                                                                       " pr"
+                                                                                                       "eci"
+                                                                                                       "sio"
+                                                                                                       "n) "
+                                                                                                       "= "
+                                                                                                       "(js"
+                                                                                                       "on_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " "
+                                                                                                       "$4:"
+                                                                                                       ":te"
+                                                                                                       "xt)"
+                                                                                                       ")::"
+                                                                                                       "dou"
+                                                                                                       "ble"
+                                                                                                       " pr"
+                                                                                                       "eci"
+                                                                                                       "sio"
+                                                                                                       "n "
+                                                                                                       "THE"
+                                                                                                       "N "
+                                                                                                       "(("
+                                                                                                       "jso"
+                                                                                                       "n_"
+                                                                                                       "ext"
+                                                                                                       "rac"
+                                                                                                       "t_"
+                                                                                                       "pat"
+                                                                                                       "h_"
+                                                                                                       "tex"
+                                                                                                       "t("
+                                                                                                       "\"s"
+                                                                                                       "ize"
+                                                                                                       "\","
+                                                                                                       " "
+                                                                                                       "$4:"
+                                                                                                       ":te"
+                                                                                                       "xt)"
+                                                                                                       ")::"
+                                                                                                       "dou"
+                                                                                                       "ble"
+                                                                                                       " pr"
+                                                                                                       "eci"
+                                                                                                       "sio"
+                                                                                                       "n):"
+                                                                                                       ":bi"
+                                                                                                       "gin"
+                                                                                                       "t "
+                                                                                                       "END"
+                                                                                                       ")") ")) RETURNING " SHOWN);
+    assert_text_is(open->lock.statement.sql, "SELECT pg_advisory_xact_lock($1::bigint)");
+    assert_null(plan_named(&fixture, "use")->lock.statement.sql.data);
+    fixture_end(&fixture);
+}
+
+static void null_safe_without_a_twin_on_sqlite(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    const struct transition_plan *open = plan_named(&fixture, "open");
+    struct text sql = open->others.statement.sql;
+    assert_non_null(memmem(sql.data, sql.size, "\"name\" IS (SELECT \"name\" FROM", 29));
+    assert_null(open->lock.statement.sql.data);
+    fixture_end(&fixture);
+}
+
+static void calls_have_what_is_known_of_the_request(void **state) {
+    struct fixture fixture;
+    struct call calls[TRANSITION_MAX_CALLS];
+    size_t count;
+    fixture_begin(&fixture, "things", things, STORE_POSTGRES);
+    struct movement movement = {.key = value_integer(7), .now = INT64_C(1709208000000)};
+    const struct transition_plan *use = plan_named(&fixture, "use");
+    assert_true(transition_plan_calls(use, &movement, &fixture.arena, calls, &count));
+    assert_int_equal(count, 1);
+    assert_ptr_equal(calls[0].statement, &use->move.statement);
+    assert_int_equal(calls[0].expect, 1);
+    assert_int_equal(calls[0].parameters[0].integer, 7);
+    assert_true(value_is_null(calls[0].parameters[1]));
+    assert_text_is(calls[0].parameters[use->move.now_number - 1].text, "2024-02-29T12:00:00.000Z");
+    // What was made once is not changed by a use.
+    assert_true(value_is_null(use->move.parameters[0]));
+    movement.has_version = true;
+    movement.version = 3;
+    const struct transition_plan *open = plan_named(&fixture, "open");
+    assert_true(transition_plan_calls(open, &movement, &fixture.arena, calls, &count));
+    assert_int_equal(count, 3);
+    assert_ptr_equal(calls[0].statement, &open->lock.statement);
+    assert_int_equal(calls[1].parameters[1].integer, 3);
+    assert_ptr_equal(calls[2].statement, &open->others.statement);
+    assert_int_equal(calls[2].expect, EXPECT_ANY);
+    assert_int_equal(calls[2].parameters[0].integer, 7);
+    fixture_end(&fixture);
+}
+
+static void no_memory_is_survived(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_POSTGRES);
+    for (ALLOCATION_FAILURES(nth)) {
+        struct arena arena = {0};
+        struct plan plan;
+        struct call calls[TRANSITION_MAX_CALLS];
+        size_t count;
+        const struct movement movement = {.key = value_integer(7)};
+        bool made = plan_make(&arena, dialect_of(STORE_POSTGRES), fixture.resource, &plan) &&
+                    transition_plan_calls(&plan.transitions[0], &movement, &arena, calls, &count);
+        bool failed = allocation_allow();
+        assert_true(failed || made);
+        arena_free(&arena);
+        if (!failed)
+            break;
+    }
+    fixture_end(&fixture);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_statement_on_sqlite),
+        cmocka_unit_test(two_and_a_lock_on_postgres),
+        cmocka_unit_test(null_safe_without_a_twin_on_sqlite),
+        cmocka_unit_test(calls_have_what_is_known_of_the_request),
+        cmocka_unit_test(no_memory_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
