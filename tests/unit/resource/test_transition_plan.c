@@ -16,8 +16,8 @@ static const char things[] =
     "  open:\n"
     "    from: [New, Shut]\n"
     "    to: Open\n"
-    "    others: {where: name = this.name and state = 'Open' and uses > this.size.width, to: "
-    "Shut,\n"
+    "    others: {where: name = this.name and state = 'Open' and name > this.size.label,\n"
+    "             to: Shut,\n"
     "             set: {uses: this.uses + uses}}\n"
     "  shut: {to: Shut}\n";
 
