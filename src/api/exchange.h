@@ -8,6 +8,7 @@
 #include "resource/catalogue.h"
 
 struct exchange;
+struct create_all;
 
 // What a step says.
 enum step_result {
@@ -101,6 +102,7 @@ struct exchange {
     unsigned round;           // how often the store was asked
     unsigned stage;           // a handler's own: what it is at
     struct value *values;     // of the record that is written
+    struct create_all *all;   // of a body that is an array; NULL: it is none
     struct value *stored;     // of the record as it is
     int64_t version;          // of the record that came last
     size_t rows;              // that came, where the handler counts them

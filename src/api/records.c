@@ -84,9 +84,11 @@ static bool is_group(const struct resource *resource, const struct column_group 
 }
 
 static void note_taken(struct exchange *exchange, const struct column_group *group) {
+    struct text place = record_place(exchange, exchange->job.outcome.call);
     for (size_t i = 0; i < group->property_count; i++) {
         struct text name = group->properties[i]->name;
-        struct text pointer = arena_format(arena_of(exchange), "/%.*s", TEXT_ARGS(name));
+        struct text pointer =
+            arena_format(arena_of(exchange), "%.*s/%.*s", TEXT_ARGS(place), TEXT_ARGS(name));
         faults_add(&exchange->faults, pointer,
                    group->property_count == 1
                        ? "is taken by another record"

@@ -4,6 +4,10 @@
 enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 
 static enum step_result validate_new(struct exchange *exchange) {
+    if (json_is_array(exchange->body)) {
+        exchange->handler = &records_create_all;
+        return records_create_all.validate(exchange);
+    }
     struct validation validation = record_validation(exchange);
     exchange->values = record_values(exchange);
     if (!exchange->values)

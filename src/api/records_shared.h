@@ -42,6 +42,9 @@ bool record_on_new_row(struct exchange *exchange, size_t call, const struct valu
 const struct value *record_cell(const struct plan *plan, const struct value *cells,
                                 const struct property *property);
 
+// Where in the body the record is that a call of the job is about: "", or "/3" in an array.
+struct text record_place(struct exchange *exchange, size_t call);
+
 // Whether the store did what it was asked; sets the failure otherwise.
 bool record_is_done(struct exchange *exchange);
 

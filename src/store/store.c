@@ -17,6 +17,28 @@ static const struct {
     [OUTCOME_FAILED] = {FAILURE_INTERNAL, "the database refused a statement; the log tells more"},
 };
 
+static int compare_values(const struct value *a, const struct value *b) {
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (value_kind_has_text(a->kind))
+        return text_compare(a->text, b->text);
+    if (a->kind == VALUE_NULL)
+        return 0;
+    return memcmp(&a->integer, &b->integer,
+                  a->kind == VALUE_BOOLEAN ? sizeof a->boolean : sizeof a->integer);
+}
+
+int call_compare(const struct call *a, const struct call *b) {
+    if (a->statement->hash != b->statement->hash)
+        return a->statement->hash < b->statement->hash ? -1 : 1;
+    int order = text_compare(a->statement->sql, b->statement->sql);
+    for (size_t i = 0; i < a->statement->group_key_count && order == 0; i++) {
+        size_t key = a->statement->group_keys[i];
+        order = compare_values(&a->parameters[key], &b->parameters[key]);
+    }
+    return order;
+}
+
 bool outcome_failure(const struct outcome *outcome, struct failure *failure) {
     if (outcome->kind == OUTCOME_DONE)
         return true;

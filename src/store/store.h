@@ -200,6 +200,11 @@ static inline void store_close(struct store *store) {
         store->operations->close(store);
 }
 
+// The order (as of qsort) in which calls that give values to `group_keys` are made, so that no two
+// jobs or groups of jobs that write the same keys wait for each other: by statement, then by those
+// values.
+int call_compare(const struct call *a, const struct call *b);
+
 // Runs one job on a loop of its own and waits for it: for the command line and for start-up, never
 // on a loop's thread. The job's own on_done is not called. False and a failure unless the outcome
 // is OUTCOME_DONE; job->outcome has it then.

@@ -27,30 +27,9 @@ static size_t parameter_bytes(const struct call *call) {
     return bytes;
 }
 
-static int compare_values(const struct value *a, const struct value *b) {
-    if (a->kind != b->kind)
-        return a->kind < b->kind ? -1 : 1;
-    if (value_kind_has_text(a->kind))
-        return text_compare(a->text, b->text);
-    if (a->kind == VALUE_NULL)
-        return 0;
-    return memcmp(&a->integer, &b->integer,
-                  a->kind == VALUE_BOOLEAN ? sizeof a->boolean : sizeof a->integer);
-}
-
-// By statement and by the values for which others may wait: groups that take the same locks take
-// them in the same order.
+// Groups that take the same locks take them in the same order.
 static int compare_jobs(const void *left, const void *right) {
-    const struct call *a = (*(struct job *const *)left)->calls;
-    const struct call *b = (*(struct job *const *)right)->calls;
-    if (a->statement->hash != b->statement->hash)
-        return a->statement->hash < b->statement->hash ? -1 : 1;
-    int order = text_compare(a->statement->sql, b->statement->sql);
-    for (size_t i = 0; i < a->statement->group_key_count && order == 0; i++) {
-        size_t key = a->statement->group_keys[i];
-        order = compare_values(&a->parameters[key], &b->parameters[key]);
-    }
-    return order;
+    return call_compare((*(struct job *const *)left)->calls, (*(struct job *const *)right)->calls);
 }
 
 // Takes the jobs of the next group out of the queue; how many.

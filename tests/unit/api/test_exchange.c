@@ -301,6 +301,50 @@ static void content_that_comes_and_goes(void **state) {
     rig_stop(rig);
 }
 
+static void contents_that_come_and_go(void **state) {
+    const struct scripted_call here = {.sql = "SELECT", .cells = foo, .row_count = 1};
+    const struct scripted_call made = {.sql = "INSERT", .cells = foo, .row_count = 1};
+    const struct scripted_call nothing = {.sql = ""};
+    const struct scripted_call first[] = {made, nothing};
+    const struct scripted_call second[] = {here, nothing};
+    const struct scripted_call third[] = {nothing, nothing};
+    const struct scripted_call last[] = {here, here};
+    const struct scripted_job script[] = {{.calls = first, .call_count = 2, .restarted = true},
+                                          {.calls = second, .call_count = 2},
+                                          {.calls = third, .call_count = 2},
+                                          {.calls = last, .call_count = 2, .restarted = true}};
+    struct rig *rig = rig_start(script, 4);
+    const char *answer = ask(rig, "POST", "/blobs", "[{\"data\":\"foo\"},{\"data\":\"foo\"}]");
+    has(answer, "HTTP/1.1 201 Created\r\n");
+    has_not(answer, "Location");
+    has(answer, "\"data\":\"foo\"},{\"digest\":");
+    rig_stop(rig);
+}
+
+static void contents_that_come_and_go_for_ever(void **state) {
+    const struct scripted_call nothing = {.sql = ""};
+    struct scripted_job script[40];
+    for (size_t i = 0; i < 40; i++)
+        script[i] = (struct scripted_job){.calls = &nothing, .call_count = 1};
+    struct rig *rig = rig_start(script, 40);
+    has(ask(rig, "POST", "/blobs", "[{\"data\":\"foo\"}]"), "problem:contention\"");
+    rig_stop(rig);
+}
+
+static void a_conflict_in_an_array_names_the_record(void **state) {
+    const struct scripted_job script[] = {
+        {.outcome = {.kind = OUTCOME_CONFLICT, .constraint = "notes.text", .call = 1}},
+        {.outcome = {.kind = OUTCOME_UNAVAILABLE}},
+        {.refused = true},
+    };
+    struct rig *rig = rig_start(script, 3);
+    static const char body[] = "[{\"text\":\"b\"},{\"text\":\"a\"}]";
+    has(ask(rig, "POST", "/notes", body), "\"pointer\":\"/1/text\"");
+    has(ask(rig, "POST", "/notes", body), "problem:unavailable\"");
+    has(ask(rig, "POST", "/notes", body), "problem:queue-full\"");
+    rig_stop(rig);
+}
+
 // A code as the plan selects it: code, size, _version.
 static const struct value code[] = {{.kind = VALUE_TEXT, .text = TEXT_INIT("x/y")},
                                     {.kind = VALUE_NULL},
@@ -495,6 +539,9 @@ int main(void) {
         cmocka_unit_test(a_change_gives_up_in_the_end),
         cmocka_unit_test(content_that_is_there_already),
         cmocka_unit_test(content_that_comes_and_goes),
+        cmocka_unit_test(contents_that_come_and_go),
+        cmocka_unit_test(contents_that_come_and_go_for_ever),
+        cmocka_unit_test(a_conflict_in_an_array_names_the_record),
         cmocka_unit_test(put_creates_under_a_chosen_key),
         cmocka_unit_test(deleting),
         cmocka_unit_test(what_the_client_has_is_not_sent),

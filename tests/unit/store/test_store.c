@@ -79,12 +79,40 @@ static void run_survives_a_lack_of_memory(void **state) {
     store_close(store);
 }
 
+static void calls_are_in_the_order_of_their_keys(void **state) {
+    static const size_t keys[] = {2, 0};
+    const struct statement statement = {.sql = TEXT("x"), .group_keys = keys, .group_key_count = 2};
+    const struct statement other = {.sql = TEXT("y"), .hash = 1};
+    const struct value rows[][3] = {
+        {value_null(), value_integer(9), value_null()},
+        {value_integer(7), value_integer(8), value_null()},
+        {value_integer(7), value_integer(7), value_text(VALUE_TEXT, TEXT("a"))},
+        {value_boolean(true), value_integer(6), value_text(VALUE_TEXT, TEXT("ab"))},
+        {value_integer(1), value_integer(5), value_text(VALUE_TEXT, TEXT("ab"))},
+    };
+    enum { ROWS = sizeof rows / sizeof *rows };
+    struct call calls[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+        calls[i] =
+            (struct call){.statement = &statement, .parameters = rows[i], .parameter_count = 3};
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t j = 0; j < ROWS; j++) {
+            int order = call_compare(&calls[i], &calls[j]);
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    }
+    struct call elsewhere = {.statement = &other};
+    assert_true(call_compare(&calls[0], &elsewhere) < 0);
+    assert_true(call_compare(&elsewhere, &calls[0]) > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_outcome_has_its_failure),
         cmocka_unit_test(run_waits_for_the_outcome),
         cmocka_unit_test(run_says_that_the_queue_is_full),
         cmocka_unit_test(run_survives_a_lack_of_memory),
+        cmocka_unit_test(calls_are_in_the_order_of_their_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,178 @@
+#include "api/records.h"
+#include "api/records_shared.h"
+
+#include <stdlib.h>
+
+// POST of an array: one job creates all of its records, or none.
+
+enum { ALL_MAX = 1000, SHORT_READ = 100 };
+enum all_stage { ALL_INSERT, ALL_READ };
+
+// Where a record was written into the answer's body, before that is put in order.
+struct place {
+    size_t start;
+    size_t size; // 0: it was not
+};
+
+struct create_all {
+    size_t count;
+    struct value **values; // of each record
+    struct place *places;  // of each record
+    size_t *order;         // of each call: the record that it is about
+    bool any_new;          // some were not there before
+};
+
+struct text record_place(struct exchange *exchange, size_t call) {
+    const struct create_all *all = exchange->all;
+    return all ? arena_format(arena_of(exchange), "/%zu", all->order[call]) : TEXT("");
+}
+
+// Notes the faults of one record, each at its place in the array.
+static void note_faults(struct exchange *exchange, const struct faults *faults, size_t index) {
+    exchange->faults.out_of_memory |= faults->out_of_memory;
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct fault *fault = &faults->items[i];
+        struct text pointer =
+            arena_format(arena_of(exchange), "/%zu%.*s", index, TEXT_ARGS(fault->pointer));
+        faults_add(&exchange->faults, pointer, "%.*s", TEXT_ARGS(fault->detail));
+    }
+}
+
+static bool validate_one(struct exchange *exchange, size_t index) {
+    struct faults faults = {.arena = arena_of(exchange)};
+    struct validation validation = record_validation(exchange);
+    struct value *values = record_values(exchange);
+    validation.faults = &faults;
+    exchange->all->values[index] = values;
+    if (!values)
+        faults.out_of_memory = true;
+    else if (validate_create(&validation, json_array_get(exchange->body, index), NULL, values))
+        return true;
+    note_faults(exchange, &faults, index);
+    return false;
+}
+
+static struct create_all *make_all(struct arena *arena, size_t count) {
+    struct create_all *all = arena_allocate_zero(arena, 1, sizeof *all);
+    if (!all)
+        return NULL;
+    all->count = count;
+    all->values = arena_allocate_zero(arena, count, sizeof *all->values);
+    all->places = arena_allocate_zero(arena, count, sizeof *all->places);
+    all->order = arena_allocate_zero(arena, count, sizeof *all->order);
+    return all->values && all->places && all->order ? all : NULL;
+}
+
+static enum step_result validate_all(struct exchange *exchange) {
+    size_t count = json_array_size(exchange->body);
+    if (count == 0 || count > ALL_MAX) {
+        faults_add(&exchange->faults, TEXT(""), "must have 1 to %d records", ALL_MAX);
+        return record_invalid(exchange);
+    }
+    exchange->all = make_all(arena_of(exchange), count);
+    if (!exchange->all)
+        return exchange_out_of_memory(exchange);
+    bool fit = true;
+    for (size_t i = 0; i < count; i++)
+        fit = validate_one(exchange, i) && fit;
+    return fit ? STEP_NEXT : record_invalid(exchange);
+}
+
+static int compare_records(const void *left, const void *right, void *calls) {
+    size_t a = *(const size_t *)left;
+    size_t b = *(const size_t *)right;
+    const struct call *of_record = calls;
+    int order = call_compare(&of_record[a], &of_record[b]);
+    return order ? order : a < b ? -1 : 1; // of the same content, the first one is new
+}
+
+// Two arrays that share content must not wait for each other in a circle.
+static bool plan_inserts(struct exchange *exchange) {
+    struct create_all *all = exchange->all;
+    struct arena *arena = arena_of(exchange);
+    struct call *of_record = arena_allocate_zero(arena, all->count, sizeof *of_record);
+    for (size_t i = 0; i < all->count; i++) {
+        if (!of_record || !plan_create(exchange->plan, all->values[i], arena, &of_record[i]))
+            return false;
+        all->order[i] = i;
+    }
+    qsort_r(all->order, all->count, sizeof *all->order, compare_records, of_record);
+    for (size_t i = 0; i < all->count; i++)
+        exchange->calls[i] = of_record[all->order[i]];
+    return true;
+}
+
+static bool plan_reads(struct exchange *exchange) {
+    const struct create_all *all = exchange->all;
+    size_t key = resource_of(exchange)->key.property->index;
+    for (size_t i = 0; i < all->count; i++) {
+        if (!plan_read(exchange->plan, all->values[all->order[i]][key], arena_of(exchange),
+                       &exchange->calls[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum step_result plan_all(struct exchange *exchange) {
+    size_t count = exchange->all->count;
+    bool inserts = exchange->stage == ALL_INSERT;
+    if (!exchange_make_room(exchange, count) ||
+        !(inserts ? plan_inserts(exchange) : plan_reads(exchange)))
+        return exchange_out_of_memory(exchange);
+    exchange->job.call_count = count;
+    exchange->job.kind = inserts ? JOB_WRITE : count > SHORT_READ ? JOB_SCAN : JOB_READ;
+    return STEP_NEXT;
+}
+
+static bool on_row_of_all(struct exchange *exchange, size_t call, const struct value *cells) {
+    const struct create_all *all = exchange->all;
+    size_t start = exchange->answer.body.size;
+    exchange->writer.comma = false;
+    if (!record_write_row(exchange, call, cells))
+        return false;
+    all->places[all->order[call]] = (struct place){start, exchange->answer.body.size - start};
+    return true;
+}
+
+// Makes the answer's body the array of all records, as they came.
+static void put_in_order(struct exchange *exchange) {
+    const struct create_all *all = exchange->all;
+    struct buffer *body = &exchange->answer.body;
+    struct buffer ordered = {0};
+    buffer_reserve(&ordered, body->size + all->count + 1);
+    for (size_t i = 0; i < all->count && !body->failed; i++) {
+        buffer_append_byte(&ordered, i ? ',' : '[');
+        buffer_append(&ordered, body->data + all->places[i].start, all->places[i].size);
+    }
+    buffer_append_byte(&ordered, ']');
+    ordered.failed = ordered.failed || body->failed;
+    buffer_free(body);
+    *body = ordered;
+}
+
+// Content that was there already, or is in the array twice, gave no row: then all are read.
+static enum step_result settle_all(struct exchange *exchange) {
+    struct create_all *all = exchange->all;
+    if (!record_is_done(exchange))
+        return STEP_FAIL;
+    if (exchange->stage == ALL_INSERT && exchange->rows)
+        all->any_new = true;
+    if (exchange->rows == all->count) {
+        put_in_order(exchange);
+        return record_answer(exchange, all->any_new ? 201 : 200, (struct etag){.kind = ETAG_NONE});
+    }
+    if (exchange->round >= RECORD_MAX_ROUNDS)
+        return exchange_fail(exchange, FAILURE_CONTENTION, "records came and went too often");
+    exchange->stage = exchange->stage == ALL_INSERT ? ALL_READ : ALL_INSERT;
+    return STEP_REPEAT;
+}
+
+const struct handler records_create_all = {
+    .action = ACTION_CREATE,
+    .reads_body = true,
+    .conditions = CONDITIONS_LIST,
+    .validate = validate_all,
+    .plan = plan_all,
+    .on_row = on_row_of_all,
+    .settle = settle_all,
+};
