@@ -32,8 +32,11 @@ void access_log_write(struct log *log, const struct http_request *request, unsig
         .peer = request->peer,
     };
     const struct exchange *exchange = request->owner;
-    if (exchange)
+    char caller[IDENTITY_NAME_SIZE];
+    if (exchange) {
         access.request_id = exchange->request_id;
+        access.key = identity_name(&exchange->identity, caller);
+    }
     struct buffer scrubbed = {0};
     if (request->query.data) {
         struct arena arena = {0};

@@ -1,11 +1,6 @@
 #include "api/authenticate.h"
 
-static bool needs_key(const struct exchange *exchange) {
-    enum action action = exchange->handler->action;
-    if (exchange->transition)
-        return exchange->transition->access != ACCESS_PUBLIC;
-    return action != ACTIONS && resource_access(exchange->plan->resource, action) != ACCESS_PUBLIC;
-}
+#include "base/clock.h"
 
 // The credentials of "Authorization: Bearer KEY" (RFC 6750 section 2.1), or data NULL.
 static struct text bearer_key(struct text authorization) {
@@ -27,20 +22,113 @@ static struct text presented_key(const struct exchange *exchange) {
     return key.data ? key : exchange->api_key;
 }
 
-enum step_result authenticate(struct exchange *exchange) {
-    if (!needs_key(exchange))
+// A key that the database has, or NULL; the reference stays the giver's.
+static enum step_result settle(struct exchange *exchange, struct api_key *key) {
+    struct identity *identity = &exchange->identity;
+    if (!key) {
+        identity->state = KEY_UNKNOWN;
         return STEP_NEXT;
-    struct text key = presented_key(exchange);
-    if (!key.data)
-        return exchange_fail(
-            exchange, FAILURE_KEY_REQUIRED,
-            "send an API key as \"Authorization: Bearer KEY\", \"X-API-Key: KEY\", "
-            "\"api-key: KEY\" or ?api-key=KEY");
-    unsigned char digest[DIGEST_SIZE];
-    if (!digest_sha256(key, digest))
+    }
+    identity->key = api_key_retain(key);
+    if (!key->active) {
+        identity->state = KEY_INACTIVE;
+    } else if (exchange->now >= key->ends_at) {
+        identity->state = KEY_EXPIRED;
+    } else {
+        identity->state = KEY_GOOD;
+        identity->kind = IDENTITY_KEY;
+        memcpy(identity->key_id, key->id, sizeof identity->key_id);
+    }
+    return STEP_NEXT;
+}
+
+// ---- Looking up
+
+static bool on_row(struct job *job, size_t call, const struct value *cells) {
+    struct exchange *exchange = job->owner;
+    struct identity *identity = &exchange->identity;
+    api_key_release(identity->key);
+    identity->key = key_lookup_read(cells, identity->digest, &exchange->failure);
+    return identity->key != NULL;
+}
+
+static void on_restart(struct job *job) {
+    struct exchange *exchange = job->owner;
+    identity_release(&exchange->identity);
+}
+
+static void on_done(struct job *job, const struct outcome *outcome) {
+    struct exchange *exchange = job->owner;
+    exchange->job_is_out = false;
+    exchange_resume(exchange);
+}
+
+static enum step_result look_up(struct exchange *exchange) {
+    struct identity *identity = &exchange->identity;
+    struct job *job = &exchange->job;
+    *job = (struct job){.kind = JOB_READ,
+                        .calls = exchange->few_calls,
+                        .call_count = 1,
+                        .deadline = clock_monotonic() + exchange->service->options->query_timeout,
+                        .owner = exchange,
+                        .on_row = on_row,
+                        .on_restart = on_restart,
+                        .on_done = on_done};
+    if (!key_lookup_call(&exchange->service->key_lookup, identity->digest,
+                         &exchange->request->arena, &exchange->few_calls[0]))
         return exchange_out_of_memory(exchange);
-    const unsigned char *expected = exchange->service->options->secrets.admin_digest;
-    if (!digest_equal(digest, expected, DIGEST_SIZE))
-        return exchange_fail(exchange, FAILURE_KEY_INVALID, "this API key is not known here");
+    identity->asked_at = clock_monotonic();
+    if (!store_submit(exchange->service->session, job)) {
+        identity->state = KEY_UNASKED;
+        return STEP_NEXT;
+    }
+    exchange->job_is_out = true;
+    return STEP_WAIT; // and comes back to this step
+}
+
+static enum step_result looked_up(struct exchange *exchange) {
+    struct identity *identity = &exchange->identity;
+    struct api_key *key = identity->key;
+    identity->key = NULL;
+    if (exchange->job.outcome.kind == OUTCOME_DONE) {
+        key_cache_put(&exchange->service->key_cache, identity->digest, key, identity->asked_at);
+        settle(exchange, key);
+    } else {
+        identity->state = KEY_UNCHECKED;
+        if (exchange->failure.code != FAILURE_NONE)
+            log_error(exchange->service->options->log, "request %.*s: %s",
+                      TEXT_ARGS(exchange->request_id), exchange->failure.detail);
+    }
+    api_key_release(key);
+    exchange->failure.code = FAILURE_NONE;
+    // What comes next may want a body that will not come.
+    return exchange->request->gone
+               ? exchange_fail(exchange, FAILURE_STOPPING, "the client has gone")
+               : STEP_NEXT;
+}
+
+// ---- The step
+
+enum step_result authenticate(struct exchange *exchange) {
+    struct identity *identity = &exchange->identity;
+    struct service *service = exchange->service;
+    struct api_key *key;
+    if (identity->asked_at)
+        return looked_up(exchange);
+    struct text presented = presented_key(exchange);
+    if (!presented.data)
+        return STEP_NEXT;
+    if (!digest_sha256(presented, identity->digest))
+        return exchange_out_of_memory(exchange);
+    if (digest_equal(identity->digest, service->options->secrets.admin_digest, DIGEST_SIZE)) {
+        identity->kind = IDENTITY_ADMIN;
+        identity->state = KEY_GOOD;
+        return STEP_NEXT;
+    }
+    if (key_cache_find(&service->key_cache, identity->digest, clock_monotonic(), &key))
+        return settle(exchange, key);
+    if (secret_is_well_formed(presented))
+        return look_up(exchange);
+    identity->state = KEY_MALFORMED;
     return STEP_NEXT;
 }

@@ -1,8 +1,8 @@
-// Who asks: API keys. Until there are others, the administrator's, which may do everything, is the
-// only one.
+// Finding out who asks, by the API key that the request presents.
 #pragma once
 
 #include "api/exchange.h"
 
-// The step that checks the presented key, where the route needs one: 401 without it.
+// The step that fills exchange->identity. It may wait for the database, and refuses nobody: a
+// public route serves those, too, whose key is none.
 enum step_result authenticate(struct exchange *exchange);

@@ -4,6 +4,7 @@
 #include "api/exchange.h"
 
 #include "api/authenticate.h"
+#include "api/authorize.h"
 #include "api/conditions.h"
 #include "api/negotiate.h"
 #include "api/problem.h"
@@ -81,6 +82,7 @@ enum {
     AT_IDENTIFY,
     AT_ROUTE,
     AT_AUTHENTICATE,
+    AT_AUTHORIZE,
     AT_NEGOTIATE,
     AT_PREPARE,
     AT_CONDITIONS,
@@ -98,7 +100,8 @@ enum {
 static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
     [AT_IDENTIFY] = identify_request,  // its id, the query's parameters, the key it brings
     [AT_ROUTE] = route_request,        // which handler
-    [AT_AUTHENTICATE] = authenticate,  // who asks, and may they
+    [AT_AUTHENTICATE] = authenticate,  // who asks; may wait
+    [AT_AUTHORIZE] = authorize,        // may they
     [AT_NEGOTIATE] = negotiate_accept, // in which representation
     [AT_PREPARE] = step_prepare,       // the path's key and the parameters
     [AT_CONDITIONS] = conditions_read, // the fields that say in which case to go on
@@ -115,6 +118,7 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
 static void release(struct exchange *exchange) {
     json_decref(exchange->body);
     json_decref(exchange->merged);
+    identity_release(&exchange->identity);
     catalogue_release(exchange->catalogue);
 }
 
@@ -168,6 +172,7 @@ static void fail(struct exchange *exchange) {
     problem_write(&exchange->failure, &exchange->faults, exchange->request_id, &exchange->answer);
     if (exchange->failure.code == FAILURE_METHOD_NOT_ALLOWED)
         route_allow(exchange, &exchange->answer);
+    authorize_challenge(exchange, &exchange->answer);
     if (failure_status(exchange->failure.code) == 500)
         log_error(exchange->service->options->log, "request %.*s: %s",
                   TEXT_ARGS(exchange->request_id), exchange->failure.detail);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/etag.h"
+#include "api/identity.h"
 #include "api/service.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
@@ -44,10 +45,11 @@ struct representation {
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
-    enum action action; // of a resource, for authorization; ACTIONS where it is none
-    bool reads_body;    // JSON of one of the accepted types
-    bool body_may_lack; // `body` is NULL then
-    bool merge_patch;   // application/merge-patch+json is accepted too
+    enum action action;  // of a resource, for authorization; ACTIONS where it is none
+    bool reads_body;     // JSON of one of the accepted types
+    bool body_may_lack;  // `body` is NULL then
+    bool merge_patch;    // application/merge-patch+json is accepted too
+    bool answers_secret; // its answer must not be kept anywhere
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
@@ -56,6 +58,8 @@ struct handler {
     enum step_result (*validate)(struct exchange *exchange); // what the body says
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
     bool (*on_row)(struct exchange *exchange, size_t call, const struct value *cells);
+    bool (*inspect)(struct exchange *exchange); // notes faults of a changed record's values that
+                                                // its definition does not know of
     enum step_result (*settle)(struct exchange *exchange); // what the store's outcome means
 
     // Of an answer that is a stream (exchange_stream_begin); as in http.h. NULL: on_writable calls
@@ -76,6 +80,8 @@ struct exchange {
     size_t step;
     struct text request_id;
     char made_id[24]; // what it points to, when the client sent none
+
+    struct identity identity; // who asks
 
     // What was asked for.
     const struct handler *handler;
@@ -105,6 +111,7 @@ struct exchange {
     struct create_all *all;   // of a body that is an array; NULL: it is none
     struct value *stored;     // of the record as it is
     int64_t version;          // of the record that came last
+    struct text secret;       // of an API key that is made
     size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;

@@ -25,11 +25,6 @@ static void write_member(struct json_writer *writer, const char *name, struct te
 static void write_fields(enum failure_code code, struct http_answer *answer) {
     http_answer_field(answer, "Content-Type", TEXT("application/problem+json"));
     http_answer_field(answer, "Cache-Control", TEXT("no-store"));
-    if (failure_status(code) == 401)
-        http_answer_field(answer, "WWW-Authenticate",
-                          code == FAILURE_KEY_INVALID
-                              ? TEXT("Bearer realm=\"trestle\", error=\"invalid_token\"")
-                              : TEXT("Bearer realm=\"trestle\""));
     if (failure_status(code) == 503)
         http_answer_field(answer, "Retry-After", TEXT("1"));
 }

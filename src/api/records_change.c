@@ -8,7 +8,7 @@
 
 enum change_stage { CHANGE_READ, CHANGE_WRITE, CHANGE_CREATE };
 
-static bool on_change_row(struct exchange *exchange, size_t call, const struct value *cells) {
+bool record_on_change_row(struct exchange *exchange, size_t call, const struct value *cells) {
     if (exchange->stage != CHANGE_READ)
         return record_on_new_row(exchange, call, cells);
     exchange->rows++;
@@ -17,7 +17,7 @@ static bool on_change_row(struct exchange *exchange, size_t call, const struct v
                                            exchange->stored, &exchange->version);
 }
 
-static enum step_result plan_change(struct exchange *exchange) {
+enum step_result record_plan_change(struct exchange *exchange) {
     if (exchange->stage == CHANGE_READ)
         return record_plan_read(exchange);
     if (exchange->stage == CHANGE_CREATE)
@@ -30,6 +30,11 @@ static enum step_result plan_change(struct exchange *exchange) {
 static enum step_result go_to(struct exchange *exchange, enum change_stage stage) {
     exchange->stage = stage;
     return STEP_REPEAT;
+}
+
+// Whether what the record becomes is right in what its definition does not know of, too.
+static bool is_right(struct exchange *exchange) {
+    return !exchange->handler->inspect || exchange->handler->inspect(exchange);
 }
 
 // After the write, or after the insert of a PUT that creates.
@@ -76,7 +81,8 @@ static enum step_result settle_replace(struct exchange *exchange) {
     if (!conditions_hold(exchange, &exchange->version))
         return STEP_FAIL;
     struct validation validation = record_validation(exchange);
-    if (!validate_replace(&validation, exchange->body, exchange->stored, exchange->values))
+    if (!validate_replace(&validation, exchange->body, exchange->stored, exchange->values) ||
+        !is_right(exchange))
         return record_invalid(exchange);
     return go_to(exchange, CHANGE_WRITE);
 }
@@ -86,8 +92,8 @@ const struct handler records_replace = {
     .reads_body = true,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
-    .plan = plan_change,
-    .on_row = on_change_row,
+    .plan = record_plan_change,
+    .on_row = record_on_change_row,
     .settle = settle_replace,
 };
 
@@ -133,7 +139,8 @@ static enum step_result settle_update(struct exchange *exchange) {
     json_decref(tree);
     if (!exchange->values)
         return exchange_out_of_memory(exchange);
-    return exchange->merged ? go_to(exchange, CHANGE_WRITE) : record_invalid(exchange);
+    return exchange->merged && is_right(exchange) ? go_to(exchange, CHANGE_WRITE)
+                                                  : record_invalid(exchange);
 }
 
 const struct handler records_update = {
@@ -142,7 +149,7 @@ const struct handler records_update = {
     .conditions = CONDITIONS_CHANGE,
     .merge_patch = true,
     .prepare = record_read_key,
-    .plan = plan_change,
-    .on_row = on_change_row,
+    .plan = record_plan_change,
+    .on_row = record_on_change_row,
     .settle = settle_update,
 };

@@ -45,6 +45,10 @@ const struct value *record_cell(const struct plan *plan, const struct value *cel
 // Where in the body the record is that a call of the job is about: "", or "/3" in an array.
 struct text record_place(struct exchange *exchange, size_t call);
 
+// Of handlers that read a record, and write what becomes of it under the version that was read.
+enum step_result record_plan_change(struct exchange *exchange);
+bool record_on_change_row(struct exchange *exchange, size_t call, const struct value *cells);
+
 // Whether the store did what it was asked; sets the failure otherwise.
 bool record_is_done(struct exchange *exchange);
 

@@ -1,6 +1,8 @@
 #include "api/route.h"
 
+#include "api/authorize.h"
 #include "api/health.h"
+#include "api/keys.h"
 #include "api/records.h"
 
 // What a path can be, and what serves each method there.
@@ -25,6 +27,20 @@ static const handlers_by_method transition_handlers = {
 static const handlers_by_method lifecycle_handlers = {
     [HTTP_METHOD_GET] = &records_lifecycle,
     [HTTP_METHOD_HEAD] = &records_lifecycle,
+};
+
+// /keys is a resource like others, but for what shows secrets.
+static const handlers_by_method key_collection_handlers = {
+    [HTTP_METHOD_GET] = &records_list,
+    [HTTP_METHOD_HEAD] = &records_list,
+    [HTTP_METHOD_POST] = &keys_create,
+};
+
+static const handlers_by_method key_handlers = {
+    [HTTP_METHOD_GET] = &records_read,
+    [HTTP_METHOD_HEAD] = &records_read,
+    [HTTP_METHOD_PATCH] = &keys_update,
+    [HTTP_METHOD_DELETE] = &keys_delete,
 };
 
 static const handlers_by_method live_handlers = {
@@ -103,14 +119,23 @@ static const handlers_by_method *find_records(struct exchange *exchange, const s
     return exchange->transition ? &transition_handlers : NULL;
 }
 
+// What is built in has a path only where it is given one here.
+static const handlers_by_method *find_built_in(struct exchange *exchange, const struct path *path) {
+    if (!text_is(path->segments[PATH_NAME], "keys") || path->count > 2)
+        return NULL;
+    exchange->path_key = path->segments[PATH_KEY];
+    return path->count == 1 ? &key_collection_handlers : &key_handlers;
+}
+
 // Finds what serves the path and notes the plan and the path's key; NULL for an unknown path.
 static const handlers_by_method *find_path(struct exchange *exchange, const struct path *path) {
-    exchange->plan = catalogue_plan(exchange->catalogue, path->segments[PATH_NAME]);
-    if (exchange->plan && exchange->plan->resource->built_in)
-        exchange->plan = NULL; // it has no routes yet
+    struct text name = path->segments[PATH_NAME];
+    exchange->plan = catalogue_plan(exchange->catalogue, name);
     if (!exchange->plan)
-        return path->count == 1 ? own_route(path->segments[PATH_NAME]) : NULL;
-    const handlers_by_method *handlers = find_records(exchange, path);
+        return path->count == 1 ? own_route(name) : NULL;
+    const handlers_by_method *handlers = exchange->plan->resource->built_in
+                                             ? find_built_in(exchange, path)
+                                             : find_records(exchange, path);
     return handlers && any_allowed(exchange, handlers) ? handlers : NULL;
 }
 
@@ -141,11 +166,17 @@ static const handlers_by_method *handlers_of(struct exchange *exchange) {
     return exchange->request->path.data[0] == '/' ? read_path(exchange) : NULL;
 }
 
+// Whether the caller's key lets them do it; who has none is told what there is.
+static bool may_do(const struct exchange *exchange, const struct handler *handler) {
+    return exchange->identity.kind == IDENTITY_NOBODY || authorize_may_this(exchange, handler);
+}
+
 static void write_allow(const struct exchange *exchange, const handlers_by_method *handlers,
                         struct http_answer *answer) {
     buffer_append_string(&answer->fields, "Allow: OPTIONS");
     for (size_t i = 0; i < sizeof method_names / sizeof method_names[0]; i++) {
-        if (is_allowed(exchange, (*handlers)[method_names[i].method]))
+        const struct handler *handler = (*handlers)[method_names[i].method];
+        if (is_allowed(exchange, handler) && may_do(exchange, handler))
             buffer_format(&answer->fields, ", %s", method_names[i].name);
     }
     buffer_append_string(&answer->fields, "\r\n");
@@ -163,7 +194,8 @@ static enum step_result settle_options(struct exchange *exchange) {
     return STEP_NEXT;
 }
 
-// OPTIONS tells nothing that the documentation does not, so it needs no key.
+// OPTIONS tells nothing that the documentation does not, so it needs no key; with one, it tells
+// what that key may do.
 static const struct handler options_handler = {
     .action = ACTIONS, .checks_parameters = true, .settle = settle_options};
 

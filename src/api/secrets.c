@@ -32,18 +32,33 @@ static uint32_t crc32_of(struct text text) {
     return ~crc;
 }
 
+enum { BODY_SIZE = 3 + 43, CHECK_SIZE = 6 };
+
+// The check digits of what stands before them.
+static void make_check(const char *body, char out[CHECK_SIZE]) {
+    uint32_t crc = crc32_of(text_of(body, BODY_SIZE));
+    unsigned char check[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
+                              (unsigned char)(crc >> 8), (unsigned char)crc};
+    base62(check, sizeof check, out, CHECK_SIZE);
+}
+
 bool secret_make(char out[SECRET_SIZE]) {
     unsigned char bytes[32];
     if (!random_bytes(bytes, sizeof bytes))
         return false;
     memcpy(out, "tr_", 3);
     base62(bytes, sizeof bytes, out + 3, 43);
-    uint32_t crc = crc32_of(text_of(out, 46));
-    unsigned char check[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
-                              (unsigned char)(crc >> 8), (unsigned char)crc};
-    base62(check, sizeof check, out + 46, 6);
+    make_check(out, out + BODY_SIZE);
     out[SECRET_SIZE - 1] = '\0';
     return true;
+}
+
+bool secret_is_well_formed(struct text text) {
+    char check[CHECK_SIZE];
+    if (text.size != SECRET_SIZE - 1 || !text_starts_with(text, TEXT("tr_")))
+        return false;
+    make_check(text.data, check);
+    return memcmp(check, text.data + BODY_SIZE, CHECK_SIZE) == 0;
 }
 
 struct meta {

@@ -17,6 +17,10 @@ enum { SECRET_SIZE = 3 + 43 + 6 + 1 };
 // Makes a new API key. False when the kernel gives no randomness.
 bool secret_make(char out[SECRET_SIZE]);
 
+// Whether a text has the form of a key that secret_make makes, the check digits included. What was
+// mistyped is told without asking the database.
+bool secret_is_well_formed(struct text text);
+
 // Loads the secrets from the store, which must have its system tables, making those that are not
 // there yet. `admin_key` is the configured key, or empty: then the stored digest counts, and where
 // there is none a key is made, stored as its digest, and given in `ret_made_key` (else "") to be

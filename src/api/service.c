@@ -53,10 +53,16 @@ static void on_answered(void *context, const struct http_request *request, unsig
         access_log_write(service->options->log, request, status, body_size);
 }
 
+static void close_parts(struct service *service) {
+    key_cache_close(&service->key_cache);
+    arena_free(&service->arena);
+}
+
 static void on_detached(void *owner) {
     struct service *service = owner;
     catalogue_release(service->catalogue);
     service->catalogue = NULL;
+    close_parts(service);
     if (service->on_stopped)
         service->on_stopped(service->owner);
 }
@@ -103,6 +109,17 @@ static bool start_servers(struct service *service, const int *sockets, size_t co
     return ok;
 }
 
+// What requests need besides the catalogue; the session last, which is not closed at once.
+static bool open_parts(struct service *service, struct failure *failure) {
+    const struct dialect *dialect = dialect_of(store_dialect(service->options->store));
+    if (!random_bytes(&service->request_seed, sizeof service->request_seed))
+        return failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
+    if (!key_lookup_plan_make(&service->arena, dialect, &service->key_lookup))
+        return failure_out_of_memory(failure);
+    return key_cache_open(&service->key_cache, failure) &&
+           store_attach(service->options->store, service->loop, &service->session, failure);
+}
+
 bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                    size_t socket_count, struct catalogue *catalogue,
                    const struct service_options *options, struct failure *failure) {
@@ -115,9 +132,8 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                                              .explain = explain,
                                              .on_answered = on_answered,
                                              .context = service};
-    bool ok = random_bytes(&service->request_seed, sizeof service->request_seed) ||
-              failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
-    if (!ok || !store_attach(options->store, loop, &service->session, failure)) {
+    if (!open_parts(service, failure)) {
+        close_parts(service);
         for (size_t i = 0; i < socket_count; i++)
             close(sockets[i]);
         return false;

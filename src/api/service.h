@@ -2,6 +2,8 @@
 // catalogue that it serves. It belongs to its loop's thread.
 #pragma once
 
+#include "api/key_cache.h"
+#include "api/key_lookup.h"
 #include "api/secrets.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
@@ -27,6 +29,9 @@ struct service {
     struct http_server *servers[SERVICE_MAX_SOCKETS]; // one a listening socket
     size_t server_count;
     struct http_handler handler;
+    struct key_cache key_cache;
+    struct key_lookup_plan key_lookup;
+    struct arena arena;    // of what it needs as long as it lives
     uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them
     uint64_t request_count;
     bool stopping; // not ready; http_server_stop was called

@@ -21,6 +21,8 @@
     X(INVALID_BODY, 400, "invalid-body", "The body does not fit the resource")                     \
     X(KEY_REQUIRED, 401, "key-required", "An API key is required")                                 \
     X(KEY_INVALID, 401, "key-invalid", "The API key is not valid")                                 \
+    X(KEY_INACTIVE, 401, "key-inactive", "The API key was deactivated")                            \
+    X(KEY_EXPIRED, 401, "key-expired", "The API key has expired")                                  \
     X(FORBIDDEN, 403, "forbidden", "The API key does not allow this")                              \
     X(NOT_FOUND, 404, "not-found", "There is nothing here")                                        \
     X(METHOD_NOT_ALLOWED, 405, "method-not-allowed", "The method is not allowed here")             \

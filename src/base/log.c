@@ -269,6 +269,8 @@ static void append_text_access(struct buffer *out, struct text now,
     append_column(out, access->request_id);
     buffer_append_byte(out, ' ');
     append_column(out, access->peer);
+    buffer_append_byte(out, ' ');
+    append_column(out, access->key);
 }
 
 static void append_json_access(struct buffer *out, struct text now,
@@ -286,6 +288,7 @@ static void append_json_access(struct buffer *out, struct text now,
     json_write_integer(&json, (int64_t)access->microseconds);
     append_json_member(&json, TEXT("\"request_id\":"), access->request_id);
     append_json_member(&json, TEXT("\"peer\":"), access->peer);
+    append_json_member(&json, TEXT("\"key\":"), access->key);
     json_write_object_end(&json);
 }
 

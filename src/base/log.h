@@ -40,6 +40,7 @@ struct log_access {
     uint64_t microseconds; // from the request's first byte to its answer
     struct text request_id;
     struct text peer; // the client's address
+    struct text key;  // whose it was, without the secret
 };
 
 // One line about one request; lines are gathered and written when `log_flush` is called or 64 KiB

@@ -45,6 +45,10 @@ const char *action_name(enum action action) {
     return actions[action].name;
 }
 
+bool action_reads(enum action action) {
+    return actions[action].reads;
+}
+
 enum access resource_access(const struct resource *resource, enum action action) {
     return actions[action].reads ? resource->read_access : resource->write_access;
 }

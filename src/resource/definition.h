@@ -221,5 +221,8 @@ const struct transition *resource_transition(const struct resource *resource, st
 // "list", "create", …
 const char *action_name(enum action action);
 
+// Whether it changes nothing.
+bool action_reads(enum action action);
+
 // Who may do it; of transitions, each one says so itself.
 enum access resource_access(const struct resource *resource, enum action action);

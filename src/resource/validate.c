@@ -117,10 +117,11 @@ static bool check_members(const struct validation *validation, const json_t *bod
     return true;
 }
 
-// The member of a property; NULL where it is absent or null, which are the same.
+// The member of a property; NULL where it is absent or null, which are the same. One of a hidden
+// property is noted as unknown already.
 static const json_t *member_of(const json_t *body, const struct property *property) {
     const json_t *member = json_object_get(body, property->name.data);
-    return json_is_null(member) ? NULL : member;
+    return json_is_null(member) || property_is_hidden(property) ? NULL : member;
 }
 
 // What a schema lets through of a key need not have a path of its own.

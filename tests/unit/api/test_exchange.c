@@ -501,6 +501,168 @@ static void keys(void **state) {
     rig_stop(rig);
 }
 
+// ---- API keys that are looked up
+
+static const char secret[] = "tr_6k3mZVBuxN2NwexZxWs2nitNiIwUAqxXGkliR1EQmEP12W1pg";
+static const char presenting[] =
+    "/secrets?api-key=tr_6k3mZVBuxN2NwexZxWs2nitNiIwUAqxXGkliR1EQmEP12W1pg";
+
+enum { KEY_CELLS = 8 };
+
+// The row of that secret's key, as the look-up selects it.
+struct key_row {
+    struct value cells[KEY_CELLS];
+    char digest[2 * DIGEST_SIZE];
+    struct scripted_call gives;
+};
+
+static void key_row_make(struct key_row *row, const char *scopes, bool active, const char *ends) {
+    unsigned char digest[DIGEST_SIZE];
+    assert_true(digest_sha256(text_from_string(secret), digest));
+    text_hex_encode(digest, DIGEST_SIZE, row->digest);
+    row->cells[0] = value_text(VALUE_UUID, TEXT("01890000-0000-7000-8000-000000000000"));
+    row->cells[1] = value_text(VALUE_TEXT, TEXT("tr_6k3mZVBu"));
+    row->cells[2] = value_text(VALUE_JSON, text_from_string(scopes));
+    row->cells[3] = value_boolean(active);
+    row->cells[4] = ends ? value_text(VALUE_TIMESTAMP, text_from_string(ends)) : value_null();
+    row->cells[5] = value_text(VALUE_TEXT, text_of(row->digest, sizeof row->digest));
+    row->cells[6] = value_null();
+    row->cells[7] = value_null();
+    row->gives = (struct scripted_call){
+        .sql = "FROM trestle_keys WHERE", .cells = row->cells, .row_count = 1};
+}
+
+// One question to the database serves many requests.
+static void a_key_is_looked_up_once(void **state) {
+    struct key_row row;
+    key_row_make(&row, "[\"secrets:read\"]", true, NULL);
+    const struct scripted_job script[] = {{.calls = &row.gives, .call_count = 1, .restarted = true},
+                                          {.calls = &gives_nothing, .call_count = 1},
+                                          {.calls = &gives_nothing, .call_count = 1}};
+    struct rig *rig = rig_start(script, 3);
+    has(ask(rig, "GET", presenting, ""), "HTTP/1.1 200 ");
+    has(ask(rig, "GET", presenting, ""), "HTTP/1.1 200 ");
+    const char *answer = ask(rig, "OPTIONS", presenting, "");
+    has(answer, "Allow: OPTIONS, GET, HEAD\r\n");
+    answer = ask(rig, "POST", presenting, "{}");
+    has(answer, "HTTP/1.1 403 ");
+    has(answer, "scope=\"secrets:write\"");
+    has_not(answer, secret);
+    rig_stop(rig);
+}
+
+static void an_unknown_key_is_looked_up_once(void **state) {
+    const struct scripted_job script[] = {{.calls = &gives_nothing, .call_count = 1}};
+    struct rig *rig = rig_start(script, 1);
+    for (int i = 0; i < 3; i++) {
+        const char *answer = ask(rig, "GET", presenting, "");
+        has(answer, "HTTP/1.1 401 ");
+        has(answer, "problem:key-invalid\"");
+        has_not(answer, secret);
+    }
+    rig_stop(rig);
+}
+
+static void a_typing_error_is_not_looked_up(void **state) {
+    struct rig *rig = rig_start(NULL, 0);
+    const char *answer = ask(
+        rig, "GET", "/secrets?api-key=tr_6k3mZVBuxN2NwexZxWs2nitNiIwUAqxXGkliR1EQmEP12W1ph", "");
+    has(answer, "HTTP/1.1 401 ");
+    has(answer, "a character is wrong");
+    rig_stop(rig);
+}
+
+static void keys_that_are_good_no_more(void **state) {
+    static const struct {
+        bool active;
+        const char *ends;
+        const char *type;
+    } rows[] = {
+        {false, NULL, "problem:key-inactive\""},
+        {true, "2001-01-01T00:00:00.000Z", "problem:key-expired\""},
+        {false, "2001-01-01T00:00:00.000Z", "problem:key-inactive\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct key_row row;
+        key_row_make(&row, "[\"admin\"]", rows[i].active, rows[i].ends);
+        const struct scripted_job script[] = {{.calls = &row.gives, .call_count = 1}};
+        struct rig *rig = rig_start(script, 1);
+        const char *answer = ask(rig, "GET", presenting, "");
+        has(answer, "HTTP/1.1 401 ");
+        has(answer, "error=\"invalid_token\"");
+        has(answer, rows[i].type);
+        rig_stop(rig);
+    }
+}
+
+// A secret that was replaced is good until its time of grace ends, or the key does.
+static void secrets_that_were_replaced(void **state) {
+    static const struct {
+        const char *grace_ends; // NULL: nothing is said of it
+        const char *ends;
+        const char *status;
+    } rows[] = {
+        {"2901-01-01T00:00:00.000Z", NULL, "HTTP/1.1 200 "},
+        {"2901-01-01T00:00:00.000Z", "2902-01-01T00:00:00.000Z", "HTTP/1.1 200 "},
+        {"2001-01-01T00:00:00.000Z", NULL, "HTTP/1.1 401 "},
+        {"2901-01-01T00:00:00.000Z", "2001-01-01T00:00:00.000Z", "HTTP/1.1 401 "},
+        {NULL, NULL, "HTTP/1.1 401 "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct key_row row;
+        key_row_make(&row, "[\"admin\"]", true, rows[i].ends);
+        row.cells[6] = row.cells[5];
+        row.cells[5] = value_text(VALUE_TEXT, TEXT("0000000000000000000000000000000000000000000000"
+                                                   "000000000000000000"));
+        if (rows[i].grace_ends)
+            row.cells[7] = value_text(VALUE_TIMESTAMP, text_from_string(rows[i].grace_ends));
+        const struct scripted_job script[] = {{.calls = &row.gives, .call_count = 1},
+                                              {.calls = &gives_nothing, .call_count = 1}};
+        struct rig *rig = rig_start(script, strstr(rows[i].status, "200") ? 2 : 1);
+        has(ask(rig, "GET", presenting, ""), rows[i].status);
+        rig_stop(rig);
+    }
+}
+
+// Nobody gets in because the database does not answer, and what is public is served all the same.
+static void look_ups_that_fail(void **state) {
+    static const struct {
+        enum outcome_kind outcome;
+        bool refused;
+        const char *status;
+    } rows[] = {
+        {OUTCOME_BUSY, false, "HTTP/1.1 503 "},      {OUTCOME_TIMEOUT, false, "HTTP/1.1 503 "},
+        {OUTCOME_FAILED, false, "HTTP/1.1 500 "},    {OUTCOME_UNAVAILABLE, false, "HTTP/1.1 503 "},
+        {OUTCOME_CANCELLED, false, "HTTP/1.1 503 "}, {OUTCOME_DONE, true, "HTTP/1.1 503 "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct scripted_job failing = {.outcome = {.kind = rows[i].outcome},
+                                             .refused = rows[i].refused};
+        const struct scripted_job script[] = {
+            failing, failing, failing, {.calls = &gives_note, .call_count = 1}};
+        struct rig *rig = rig_start(script, 4);
+        char target[256];
+        snprintf(target, sizeof target, "/notes/1?api-key=%s", secret);
+        has(ask(rig, "GET", presenting, ""), rows[i].status);
+        const char *answer = ask(rig, "POST", presenting, "{}");
+        has(answer, rows[i].status);
+        has_not(answer, "WWW-Authenticate");
+        has(ask(rig, "GET", target, ""), "HTTP/1.1 200 ");
+        rig_stop(rig);
+    }
+}
+
+static void a_damaged_row_is_no_key(void **state) {
+    struct key_row row;
+    key_row_make(&row, "\"admin\"", true, NULL);
+    const struct scripted_job script[] = {{.calls = &row.gives, .call_count = 1},
+                                          {.calls = &row.gives, .call_count = 1}};
+    struct rig *rig = rig_start(script, 2);
+    has(ask(rig, "GET", presenting, ""), "HTTP/1.1 500 ");
+    has(ask(rig, "GET", presenting, ""), "HTTP/1.1 500 ");
+    rig_stop(rig);
+}
+
 static void a_client_that_goes_away(void **state) {
     const struct scripted_job script[] = {{.calls = &gives_note, .call_count = 1}};
     struct rig *rig = rig_start(script, 1);
@@ -548,6 +710,13 @@ int main(void) {
         cmocka_unit_test(a_change_of_one_version),
         cmocka_unit_test(a_page_and_those_around_it),
         cmocka_unit_test(keys),
+        cmocka_unit_test(a_key_is_looked_up_once),
+        cmocka_unit_test(an_unknown_key_is_looked_up_once),
+        cmocka_unit_test(a_typing_error_is_not_looked_up),
+        cmocka_unit_test(keys_that_are_good_no_more),
+        cmocka_unit_test(secrets_that_were_replaced),
+        cmocka_unit_test(look_ups_that_fail),
+        cmocka_unit_test(a_damaged_row_is_no_key),
         cmocka_unit_test(a_client_that_goes_away),
         cmocka_unit_test(readiness),
     };

@@ -146,6 +146,7 @@ static const struct log_access access_line = {
     .microseconds = 1234567,
     .request_id = TEXT_INIT("id-1"),
     .peer = TEXT_INIT("127.0.0.1"),
+    .key = TEXT_INIT("admin"),
 };
 
 static void requests_are_text_in_columns(void **state) {
@@ -156,7 +157,7 @@ static void requests_are_text_in_columns(void **state) {
     log_flush(log);
     struct text rest = read_file(fixture, fixture->path);
     assert_text_is(take_text_line(&rest), "request GET /coupons?filter=a\\x20b\\nc 200 532B "
-                                          "1234567us id-1 127.0.0.1");
+                                          "1234567us id-1 127.0.0.1 admin");
     assert_int_equal(rest.size, 0);
     log_close(log);
 }
@@ -167,7 +168,7 @@ static void requests_without_a_text_keep_their_columns(void **state) {
     log_request(log, &(struct log_access){.method = TEXT_INIT("G\\ET"), .status = 400});
     log_flush(log);
     struct text rest = read_file(fixture, fixture->path);
-    assert_text_is(take_text_line(&rest), "request G\\\\ET - 400 0B 0us - -");
+    assert_text_is(take_text_line(&rest), "request G\\\\ET - 400 0B 0us - - -");
     log_close(log);
 }
 
@@ -183,6 +184,7 @@ static void requests_are_json_objects(void **state) {
     assert_string_equal(string_member(object, "target"), "/coupons?filter=a b\nc");
     assert_string_equal(string_member(object, "request_id"), "id-1");
     assert_string_equal(string_member(object, "peer"), "127.0.0.1");
+    assert_string_equal(string_member(object, "key"), "admin");
     assert_int_equal(json_integer_value(json_object_get(object, "status")), 200);
     assert_int_equal(json_integer_value(json_object_get(object, "body_size")), 532);
     assert_int_equal(json_integer_value(json_object_get(object, "microseconds")), 1234567);

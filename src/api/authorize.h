@@ -1,0 +1,18 @@
+// Who may do what.
+#pragma once
+
+#include "api/exchange.h"
+
+// The step that refuses those who may not: 401 without a key that is good, 403 without the scope.
+enum step_result authorize(struct exchange *exchange);
+
+// Whether the caller may do something to a resource; a transition of it; what a handler does at the
+// exchange's path.
+bool authorize_may(const struct exchange *exchange, const struct resource *resource,
+                   enum action action);
+bool authorize_may_move(const struct exchange *exchange, const struct resource *resource,
+                        const struct transition *transition);
+bool authorize_may_this(const struct exchange *exchange, const struct handler *handler);
+
+// Adds the challenge of RFC 6750 section 3 to the answer of a request that failed by its key.
+void authorize_challenge(const struct exchange *exchange, struct http_answer *answer);

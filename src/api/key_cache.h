@@ -1,0 +1,43 @@
+// A worker's memory of the API keys that it looked up, so that a request costs one digest and no
+// question to the database. It is bounded, also against those who try one key after the other, and
+// nothing in it is trusted for longer than KEY_TRUST: a key that was deactivated, by whatever
+// process, is refused everywhere within a second.
+#pragma once
+
+#include "api/api_key.h"
+#include "base/digest.h"
+
+// Milliseconds from the moment a look-up began.
+enum { KEY_TRUST = 800 };
+
+// A digest belongs to one set; only the slots of that are looked at.
+enum { KEY_CACHE_SETS = 1024, KEY_CACHE_WAYS = 4 };
+
+struct key_slot {
+    unsigned char digest[DIGEST_SIZE];
+    struct api_key *key; // a reference; NULL: there was no such key
+    uint64_t asked_at;   // clock_monotonic() when its look-up began; 0: the slot is free
+    uint64_t used_at;    // by the cache's count of uses
+};
+
+struct key_cache {
+    struct key_slot *slots;
+    uint64_t seed; // so that nobody can tell which digests share a set
+    uint64_t uses;
+    uint64_t emptied_at; // what was asked before that is not taken
+};
+
+bool key_cache_open(struct key_cache *cache, struct failure *failure);
+void key_cache_close(struct key_cache *cache); // takes zeroed memory
+
+// Whether the cache knows about a digest; `ret_key` gets the key, without a reference, or NULL
+// where there is none of that digest.
+bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE], uint64_t now,
+                    struct api_key **ret_key);
+
+// Remembers what a look-up found, which began at `asked_at`; `key` may be NULL. Takes a reference.
+void key_cache_put(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE],
+                   struct api_key *key, uint64_t asked_at);
+
+// Forgets everything, and what is being looked up at this moment, too.
+void key_cache_empty(struct key_cache *cache, uint64_t now);

@@ -1,0 +1,19 @@
+// Scopes are words that say what an API key may do:
+//
+//   packages:read      lists and reads the packages
+//   packages:write     creates, replaces, updates and deletes them
+//   packages:download  makes this transition of theirs
+//   *:read, *:write    the same for every resource
+//   admin              everything, the keys included
+#pragma once
+
+#include "resource/catalogue.h"
+
+extern const struct text scope_admin;
+
+// Whether a scope allows an action ("read", "write", a transition) of a resource. What is built in
+// has no scopes but admin, and is none of the resources that "*" stands for; the caller sees to it.
+bool scope_allows(struct text scope, struct text resource, struct text action);
+
+// Whether it names what there is; the failure (FAILURE_INVALID_BODY) tells what is wrong with it.
+bool scope_check(const struct catalogue *catalogue, struct text scope, struct failure *failure);
