@@ -35,7 +35,7 @@ static bool make_secret(struct exchange *exchange) {
 
 // Whoever asks for a key is told what it is, and nobody else who comes by.
 static enum step_result answer_secret(struct exchange *exchange, enum step_result result) {
-    exchange->representation.cache_control = TEXT("no-store");
+    http_answer_field(&exchange->answer, "Cache-Control", TEXT("no-store"));
     exchange->representation.etag = (struct etag){.kind = ETAG_NONE};
     return result;
 }

@@ -6,7 +6,9 @@ static struct catalogue *catalogue;
 
 static int set_up(void **state) {
     static const struct text sources[][2] = {
-        {TEXT_INIT("packages.yaml"), TEXT_INIT("properties: {name: {type: string}}\n")},
+        {TEXT_INIT("packages.yaml"), TEXT_INIT("properties: {name: {type: string}}\n"
+                                               "lifecycle: {property: status, states: [A, B]}\n"
+                                               "transitions: {download: {from: [A], to: B}}\n")},
         {TEXT_INIT("coupons.yaml"), TEXT_INIT("properties: {name: {type: string}}\n")},
     };
     struct arena arena = {0};
@@ -61,8 +63,8 @@ static void what_a_scope_allows(void **state) {
 }
 
 static void scopes_name_what_there_is(void **state) {
-    static const char *const known[] = {"packages:read", "coupons:write", "*:read", "*:write",
-                                        "admin"};
+    static const char *const known[] = {"packages:read", "packages:download", "coupons:write",
+                                        "*:read",        "*:write",           "admin"};
     static const struct {
         const char *scope;
         const char *said;
@@ -77,6 +79,7 @@ static void scopes_name_what_there_is(void **state) {
         {"keys:read", "there is no resource \"keys\""},
         {"packages:", "has no \"\""},
         {"packages:fly", "has no \"fly\""},
+        {"coupons:download", "has no \"download\""},
         {"packages:read ", "has no \"read \""},
         {"packages:read:write", "has no \"read:write\""},
         {"*:download", "* has no \"download\""},
