@@ -88,6 +88,7 @@ const struct handler keys_create = {
     .action = ACTION_CREATE,
     .reads_body = true,
     .answers_secret = true,
+    .conditions = CONDITIONS_LIST,
     .validate = validate_key,
     .plan = record_plan_create,
     .on_row = on_new_key,
