@@ -1,6 +1,7 @@
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/references.h"
 
 // PUT and PATCH: read the record, check what it becomes, and write that under the version that was
 // read; when somebody else was quicker, begin again. So what the request demands of the record is
@@ -46,7 +47,7 @@ static enum step_result settle_written(struct exchange *exchange) {
                         text_equal(text_from(exchange->faults.items[0].pointer, 1),
                                    resource_of(exchange)->key.property->name);
         if (!same_key)
-            return STEP_FAIL;
+            return reference_explain(exchange);
         exchange->faults.count = 0; // somebody else created it just now: replace that
         exchange->failure.code = FAILURE_NONE;
         return record_read_again(exchange, CHANGE_READ);

@@ -1,5 +1,6 @@
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/references.h"
 
 enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 
@@ -37,7 +38,7 @@ bool record_on_new_row(struct exchange *exchange, size_t call, const struct valu
 
 static enum step_result settle_new(struct exchange *exchange) {
     if (!record_is_done(exchange))
-        return STEP_FAIL;
+        return reference_explain(exchange);
     if (exchange->rows)
         return record_answer_created(exchange, exchange->stage == CREATE_INSERT ? 201 : 200);
     // No row: content that is there already, or that was deleted between the two looks.

@@ -1,6 +1,7 @@
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/references.h"
 
 // A DELETE that demands nothing but that there be a record is one statement. Any other one reads
 // the record's version first, deletes that, and begins again when somebody else was quicker.
@@ -45,7 +46,7 @@ static enum step_result settle_read(struct exchange *exchange) {
 
 static enum step_result settle_delete(struct exchange *exchange) {
     if (!record_is_done(exchange))
-        return STEP_FAIL;
+        return reference_explain(exchange);
     if (exchange->stage == DELETE_READ)
         return settle_read(exchange);
     exchange->answer.status = 204;

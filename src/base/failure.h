@@ -29,6 +29,7 @@
     X(NOT_ACCEPTABLE, 406, "not-acceptable", "No representation is acceptable")                    \
     X(REQUEST_TIMEOUT, 408, "request-timeout", "The request took too long to arrive")              \
     X(CONFLICT, 409, "conflict", "The write conflicts with a stored record")                       \
+    X(REFERENCE_MISSING, 409, "reference-missing", "The record refers to one that is not there")   \
     X(IN_USE, 409, "in-use", "Other records refer to this one")                                    \
     X(CONTENTION, 409, "contention", "The record changed too often meanwhile")                     \
     X(OVERFLOW, 409, "overflow", "A number would not fit")                                         \

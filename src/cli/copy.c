@@ -93,7 +93,8 @@ static bool open_source(struct run *run, struct stored_schema *ret_schema,
            migrate_read_schema(run->from.store, &run->arena, ret_schema, failure);
 }
 
-// The tables of both catalogues, which are read from the same files.
+// The tables of both catalogues, which are read from the same files, in an order in which what
+// others refer to comes first, as far as there is one.
 static bool pair_tables(struct run *run, struct failure *failure) {
     const struct catalogue *catalogue = run->from.catalogue;
     run->tables = arena_allocate_zero(&run->arena, catalogue->table_count, sizeof *run->tables);
@@ -102,7 +103,7 @@ static bool pair_tables(struct run *run, struct failure *failure) {
     run->table_count = catalogue->table_count;
     for (size_t i = 0; i < run->table_count; i++) {
         struct table_copy *table = &run->tables[i];
-        table->from = &catalogue->plans[i];
+        table->from = catalogue_table(catalogue, catalogue->ranked[i]->table);
         table->to = catalogue_table(run->to.catalogue, table->from->resource->table);
         if (!table->to || table->to->selection.count != table->from->selection.count)
             return failure_set(failure, FAILURE_CONTENTION,
@@ -215,6 +216,17 @@ static bool for_each_table(struct run *run,
     return ok;
 }
 
+// References that lead to what came later.
+static bool relate_tables(struct run *run, struct failure *failure) {
+    bool any = false;
+    for (size_t i = 0; i < run->table_count; i++)
+        any |= table_copy_has_forward(&run->tables[i]);
+    if (!any)
+        return true;
+    start_progress(run, "Linking", 0, 0);
+    return for_each_table(run, table_copy_relate, failure);
+}
+
 static bool copy_tables(struct run *run, struct failure *failure) {
     uint64_t there = 0;
     start_progress(run, "Comparing", 0, 0);
@@ -225,6 +237,8 @@ static bool copy_tables(struct run *run, struct failure *failure) {
     count_records(run);
     start_progress(run, "Copying", run->total, there);
     if (!for_each_table(run, table_copy_fill, failure))
+        return false;
+    if (!relate_tables(run, failure))
         return false;
     start_progress(run, "Checking", run->total, 0);
     return for_each_table(run, table_copy_verify, failure);

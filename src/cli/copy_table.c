@@ -26,12 +26,19 @@ struct pairing {
     const struct value *theirs; // the target's
     struct row_digest source_digest;
     struct row_digest target_digest;
+    bool partly;         // what a record may refer to before it is there is not compared
+    struct value *cells; // the row that is digested, without that
 };
 
 static bool open_pairing(struct pairing *pairing, const struct table_copy *copy,
-                         struct copying *copying) {
-    *pairing = (struct pairing){.copy = copy};
-    return pages_open(&pairing->source, &copying->source, copy->from, PAGES_STORED, NULL) &&
+                         struct copying *copying, bool partly) {
+    *pairing = (struct pairing){
+        .copy = copy,
+        .partly = partly,
+        .cells = calloc(copy->from->selection.count, sizeof *pairing->cells),
+    };
+    return pairing->cells &&
+           pages_open(&pairing->source, &copying->source, copy->from, PAGES_STORED, NULL) &&
            pages_open(&pairing->target, &copying->target, copy->to, PAGES_STORED, NULL);
 }
 
@@ -40,12 +47,23 @@ static void close_pairing(struct pairing *pairing) {
     pages_close(&pairing->target);
     row_digest_free(&pairing->source_digest);
     row_digest_free(&pairing->target_digest);
+    free(pairing->cells);
+}
+
+static bool digest(struct pairing *pairing, struct row_digest *digest, const struct value *cells) {
+    const struct plan *plan = pairing->copy->from;
+    size_t count = plan->selection.count;
+    for (size_t i = 0; i < count; i++) {
+        const struct property *property = plan->selection.properties[i];
+        bool forward = property && reference_is_forward(plan->resource, property);
+        pairing->cells[i] = pairing->partly && forward ? value_null() : cells[i];
+    }
+    return row_digest_add(digest, pairing->cells, count);
 }
 
 static bool digest_both(struct pairing *pairing) {
-    size_t count = pairing->source.selection.count;
-    return row_digest_add(&pairing->source_digest, pairing->ours, count) &&
-           row_digest_add(&pairing->target_digest, pairing->theirs, count);
+    return digest(pairing, &pairing->source_digest, pairing->ours) &&
+           digest(pairing, &pairing->target_digest, pairing->theirs);
 }
 
 // "things/5", for people; "things" when there is no memory.
@@ -114,7 +132,7 @@ static bool note_there(struct table_copy *copy, const struct pairing *pairing) {
 bool table_copy_resume(struct table_copy *copy, struct copying *copying, struct failure *failure) {
     struct pairing pairing;
     bool parts;
-    bool ok = open_pairing(&pairing, copy, copying) || failure_out_of_memory(failure);
+    bool ok = open_pairing(&pairing, copy, copying, true) || failure_out_of_memory(failure);
     ok = ok && compare(&pairing, copying, &parts, failure);
     if (ok && parts)
         ok = refuse_difference(&pairing, resume_advice, failure);
@@ -141,13 +159,14 @@ struct filling {
     struct batch batches[BATCHES];
     size_t filled; // the one that is being filled
     bool writes;   // another is under way
+    bool relates;  // the records are there, but for what they refer to
 };
 
-static bool open_filling(struct filling *filling, struct table_copy *copy,
-                         struct copying *copying) {
-    const struct value *after = value_is_null(copy->last) ? NULL : &copy->last;
+static bool open_filling(struct filling *filling, struct table_copy *copy, struct copying *copying,
+                         bool relates) {
+    const struct value *after = value_is_null(copy->last) || relates ? NULL : &copy->last;
     bool ok = true;
-    *filling = (struct filling){.copy = copy, .copying = copying};
+    *filling = (struct filling){.copy = copy, .copying = copying, .relates = relates};
     for (size_t i = 0; i < BATCHES; i++) {
         struct batch *batch = &filling->batches[i];
         batch->calls = calloc(BATCH_RECORDS, sizeof *batch->calls);
@@ -185,8 +204,9 @@ static bool finish_batch(struct filling *filling, struct failure *failure) {
                   target->outcome.kind == OUTCOME_FAILED;
     if (!is_own || target->outcome.call >= job->call_count)
         return false;
-    size_t key = pages_key(&filling->source);
-    name_record(filling->copy->to, &job->calls[target->outcome.call].parameters[key], name);
+    const struct call *call = &job->calls[target->outcome.call];
+    size_t key = filling->relates ? call->parameter_count - 1 : pages_key(&filling->source);
+    name_record(filling->copy->to, &call->parameters[key], name);
     return failure_set(failure, failure->code, "%s cannot be stored: %s", name, failure->detail);
 }
 
@@ -219,12 +239,16 @@ static bool add_record(struct filling *filling, const struct value *cells,
                        struct failure *failure) {
     struct batch *batch = &filling->batches[filling->filled];
     struct call *call = &batch->calls[batch->count];
-    if (!plan_restore(filling->copy->to, cells, &batch->arena, call))
+    bool planned = filling->relates ? plan_relate(filling->copy->to, cells, &batch->arena, call)
+                                    : plan_restore(filling->copy->to, cells, &batch->arena, call);
+    if (!planned)
         return failure_out_of_memory(failure);
+    advance(filling->copying);
+    if (!call->statement) // it refers to nothing
+        return true;
     call->expect = 1;
     batch->count++;
     batch->bytes += cells_size(cells, filling->source.selection.count);
-    advance(filling->copying);
     return (batch->count < BATCH_RECORDS && batch->bytes < BATCH_BYTES) ||
            write_batch(filling, failure);
 }
@@ -297,11 +321,32 @@ static bool continue_numbers(const struct table_copy *copy, struct copying *copy
 bool table_copy_fill(struct table_copy *copy, struct copying *copying, struct failure *failure) {
     struct filling filling;
     struct arena arena = {0};
-    bool ok = open_filling(&filling, copy, copying) || failure_out_of_memory(failure);
+    bool ok = open_filling(&filling, copy, copying, false) || failure_out_of_memory(failure);
     ok = ok && fill(&filling, failure);
     if (ok && copy->from->resource->key.kind == KEY_INTEGER)
         ok = continue_numbers(copy, copying, pages_last_key(&filling.source), &arena, failure);
     arena_free(&arena);
+    close_filling(&filling);
+    return ok;
+}
+
+// ---- References
+
+bool table_copy_has_forward(const struct table_copy *copy) {
+    const struct resource *resource = copy->to->resource;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        if (reference_is_forward(resource, &resource->properties[i]))
+            return true;
+    }
+    return false;
+}
+
+bool table_copy_relate(struct table_copy *copy, struct copying *copying, struct failure *failure) {
+    struct filling filling;
+    if (!table_copy_has_forward(copy))
+        return true;
+    bool ok = open_filling(&filling, copy, copying, true) || failure_out_of_memory(failure);
+    ok = ok && fill(&filling, failure);
     close_filling(&filling);
     return ok;
 }
@@ -314,7 +359,7 @@ static const char verify_advice[] = "was the source written to meanwhile? Stop w
 bool table_copy_verify(struct table_copy *copy, struct copying *copying, struct failure *failure) {
     struct pairing pairing;
     bool parts;
-    bool ok = open_pairing(&pairing, copy, copying) || failure_out_of_memory(failure);
+    bool ok = open_pairing(&pairing, copy, copying, false) || failure_out_of_memory(failure);
     ok = ok && compare(&pairing, copying, &parts, failure);
     if (ok && (parts || pairing.ours))
         ok = refuse_difference(&pairing, verify_advice, failure);

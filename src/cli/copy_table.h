@@ -26,13 +26,17 @@ struct table_copy {
     unsigned char digest[DIGEST_SIZE]; // of all rows, once they were compared
 };
 
-// Refuses (FAILURE_REFUSED) where the target's records are not the first of the source's; sets
-// `there` and `last`.
+// Refuses (FAILURE_REFUSED) where the target's records are not the first of the source's, whatever
+// those refer to that may come later; sets `there` and `last`.
 bool table_copy_resume(struct table_copy *copy, struct copying *copying, struct failure *failure);
 
-// Copies what is behind `last`, and has the target make its numbers behind those that the source
-// made.
+// Copies what is behind `last`, but for references to what may come later, and has the target make
+// its numbers behind those that the source made.
 bool table_copy_fill(struct table_copy *copy, struct copying *copying, struct failure *failure);
+
+// Whether there are such references; and puts them in, once all tables are filled.
+bool table_copy_has_forward(const struct table_copy *copy);
+bool table_copy_relate(struct table_copy *copy, struct copying *copying, struct failure *failure);
 
 // Reads both again, and refuses where they are not the same; sets `count` and `digest`.
 bool table_copy_verify(struct table_copy *copy, struct copying *copying, struct failure *failure);

@@ -17,6 +17,8 @@ struct loading {
     struct catalogue *catalogue;
     struct diagnostics *diagnostics;
     size_t noted; // diagnostics that were there before
+    struct definition **definitions;
+    size_t definition_count;
 };
 
 static bool is_clean(const struct loading *loading) {
@@ -32,7 +34,8 @@ static bool loading_begin(struct loading *loading, const struct dialect *dialect
     }
     atomic_init(&catalogue->references, 1);
     catalogue->dialect = dialect;
-    *loading = (struct loading){catalogue, diagnostics, diagnostics->count};
+    *loading = (struct loading){
+        .catalogue = catalogue, .diagnostics = diagnostics, .noted = diagnostics->count};
     return true;
 }
 
@@ -66,13 +69,29 @@ static bool add_resource(struct loading *loading, struct resource *resource) {
 
 // Adds the definition in a source; both texts belong to the catalogue's arena.
 static void add_definition(struct loading *loading, struct text file, struct text source) {
-    struct catalogue *catalogue = loading->catalogue;
+    struct arena *arena = &loading->catalogue->arena;
     size_t noted = loading->diagnostics->count;
-    struct resource *resource =
-        definition_read(&catalogue->arena, file, source, loading->diagnostics);
-    if (resource)
-        catalogue->resource_count += add_resource(loading, resource);
+    struct definition **slot = arena_grow(arena, &loading->definitions, loading->definition_count,
+                                          sizeof(struct definition *));
+    if (!slot)
+        loading->diagnostics->out_of_memory = true;
+    else if ((*slot = definition_begin(arena, file, source, loading->diagnostics)))
+        loading->definition_count++;
     keep_file_name(loading->diagnostics, noted, file);
+}
+
+// Ties the definitions to each other. The resources belong to the catalogue from here on, whatever
+// is wrong with them.
+static void finish_definitions(struct loading *loading) {
+    for (size_t i = 0; i < loading->definition_count; i++) {
+        struct resource *resource = definition_resource(loading->definitions[i]);
+        size_t noted = loading->diagnostics->count;
+        definition_finish(loading->definitions[i], loading->definitions, loading->definition_count);
+        keep_file_name(loading->diagnostics, noted, resource->file);
+    }
+    for (size_t i = 0; i < loading->definition_count; i++)
+        loading->catalogue->resource_count +=
+            add_resource(loading, definition_resource(loading->definitions[i]));
 }
 
 // They come when all others are there.
@@ -106,6 +125,110 @@ static void check_names(const struct loading *loading) {
     }
 }
 
+// ---- References ----
+
+static struct resource *resource_named(const struct catalogue *catalogue, struct text name) {
+    size_t i = 0;
+    while (!text_equal(catalogue->resources[i]->name, name))
+        i++;
+    return catalogue->resources[i];
+}
+
+static bool note_referrers(struct catalogue *catalogue, struct resource *resource) {
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!property->reference.resource)
+            continue;
+        struct resource *target = resource_named(catalogue, property->reference.resource->name);
+        struct referrer *referrer = arena_grow(&catalogue->arena, &target->referrers,
+                                               target->referrer_count, sizeof *referrer);
+        if (!referrer)
+            return false;
+        *referrer = (struct referrer){resource, property};
+        target->referrer_count++;
+    }
+    return true;
+}
+
+// Ranking, while it goes on. What is seen and has no rank yet is in the midst of it.
+struct ranking {
+    struct catalogue *catalogue;
+    bool *seen;
+    bool *done;
+    size_t next;
+};
+
+static bool rank(struct ranking *ranking, struct resource *resource);
+
+static bool rank_target(struct ranking *ranking, const struct property *property) {
+    const struct resource *target = property->reference.resource;
+    return !target || rank(ranking, resource_named(ranking->catalogue, target->name));
+}
+
+// Gives ranks to a resource and, before it, to those that it refers to, unless they are in the
+// midst of being ranked. A key is no reference that could be left out for a while: where the
+// resource that it leads to has no rank, this one has to wait (false).
+static bool rank(struct ranking *ranking, struct resource *resource) {
+    size_t index = 0;
+    while (ranking->catalogue->resources[index] != resource)
+        index++;
+    if (ranking->seen[index])
+        return ranking->done[index];
+    ranking->seen[index] = true;
+    if (!rank_target(ranking, resource->key.property)) {
+        ranking->seen[index] = false;
+        return false;
+    }
+    for (size_t i = 0; i < resource->property_count; i++)
+        (void)rank_target(ranking, &resource->properties[i]);
+    ranking->catalogue->ranked[ranking->next] = resource;
+    resource->rank = ranking->next++;
+    ranking->done[index] = true;
+    return true;
+}
+
+static bool order_resources(struct catalogue *catalogue) {
+    size_t count = catalogue->table_count;
+    struct ranking ranking = {
+        .catalogue = catalogue,
+        .seen = arena_allocate_zero(&catalogue->arena, count, sizeof(bool)),
+        .done = arena_allocate_zero(&catalogue->arena, count, sizeof(bool)),
+    };
+    catalogue->ranked = arena_allocate_zero(&catalogue->arena, count, sizeof(struct resource *));
+    if (!ranking.seen || !ranking.done || !catalogue->ranked)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!note_referrers(catalogue, catalogue->resources[i]))
+            return false;
+    }
+    for (size_t i = 0; i < count; i++)
+        (void)rank(&ranking, catalogue->resources[i]);
+    return true;
+}
+
+// The resource that the key of one leads to, or NULL.
+static const struct resource *behind_key(const struct resource *resource) {
+    return resource->key.property ? resource->key.property->reference.resource : NULL;
+}
+
+// Keys that refer to each other in a circle: no record could be the first.
+static void check_keys(const struct loading *loading) {
+    const struct catalogue *catalogue = loading->catalogue;
+    for (size_t i = 0; i < catalogue->resource_count; i++) {
+        const struct resource *resource = catalogue->resources[i];
+        const struct resource *at = behind_key(resource);
+        for (size_t steps = 0; at && at != resource && steps < catalogue->resource_count; steps++)
+            at = behind_key(at);
+        if (!at || at != resource)
+            continue;
+        const struct property *key = resource->key.property;
+        size_t noted = loading->diagnostics->count;
+        diagnostics_add(loading->diagnostics, resource->file, key->line, key->column,
+                        "keys that refer to each other in a circle let no record be the first");
+        keep_file_name(loading->diagnostics, noted, resource->file);
+    }
+}
+
 static bool make_plans(struct catalogue *catalogue) {
     size_t count = catalogue->table_count;
     catalogue->plans = arena_allocate_zero(&catalogue->arena, count, sizeof *catalogue->plans);
@@ -127,7 +250,8 @@ static struct catalogue *loading_end(struct loading *loading) {
         qsort(catalogue->resources, catalogue->resource_count, sizeof(struct resource *),
               compare_resources);
     check_names(loading);
-    if (is_clean(loading) && !make_plans(catalogue))
+    check_keys(loading);
+    if (is_clean(loading) && (!order_resources(catalogue) || !make_plans(catalogue)))
         loading->diagnostics->out_of_memory = true;
     if (is_clean(loading))
         return catalogue;
@@ -224,6 +348,7 @@ struct catalogue *catalogue_load(const char *folder, const struct dialect *diale
         free(entries[i]);
     }
     free(entries);
+    finish_definitions(&loading);
     add_built_ins(&loading);
     return loading_end(&loading);
 }
@@ -241,6 +366,7 @@ struct catalogue *catalogue_make(const struct text (*sources)[2], size_t count,
         else
             diagnostics->out_of_memory = true;
     }
+    finish_definitions(&loading);
     return loading_end(&loading);
 }
 

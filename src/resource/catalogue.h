@@ -17,6 +17,7 @@ struct catalogue {
     struct plan *plans;          // plans[i] serves resources[i]
     size_t resource_count;       // that are declared
     size_t table_count;          // with those that are built in
+    struct resource **ranked;    // all by rank: each behind those that it refers to, but for cycles
     struct table by_name;        // to struct plan
 };
 

@@ -28,6 +28,21 @@ const struct transition *resource_transition(const struct resource *resource, st
     return NULL;
 }
 
+bool reference_is_forward(const struct resource *resource, const struct property *property) {
+    return property->reference.resource && property->reference.resource->rank >= resource->rank;
+}
+
+bool resource_is_immutable(const struct resource *resource) {
+    if (resource->versioned || resource->actions[ACTION_DELETE])
+        return false;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct reference *reference = &resource->properties[i].reference;
+        if (reference->resource && reference->on_delete != ON_DELETE_RESTRICT)
+            return false;
+    }
+    return true;
+}
+
 static const struct {
     const char *name;
     bool reads;

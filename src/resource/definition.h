@@ -69,6 +69,19 @@ struct schema_member {
     struct schema schema;
 };
 
+// What becomes of a record when the one that it refers to is deleted.
+enum on_delete {
+    ON_DELETE_RESTRICT, // that one cannot be deleted
+    ON_DELETE_CASCADE,  // it is deleted too
+    ON_DELETE_SET_NULL, // it refers to nothing from then on
+};
+
+// That the values of a property are keys of another resource's records, or of the same one's.
+struct reference {
+    const struct resource *resource; // NULL: the property refers to nothing
+    enum on_delete on_delete;
+};
+
 // One property of a resource, which is one column of its table. Keys and the lifecycle's state are
 // properties too, made by the reader where the definition does not declare them.
 struct property {
@@ -84,7 +97,8 @@ struct property {
     struct text was;            // the column's former name, or empty
     struct value default_value; // VALUE_NULL: none; texts belong to the arena
     struct expression *default_expression; // or NULL
-    int line;                              // where it is declared; 0 where it is not
+    struct reference reference;
+    int line; // where it is declared; 0 where it is not
     int column;
 };
 
@@ -177,6 +191,12 @@ struct lifecycle {
     size_t state_count;
 };
 
+// A property of a resource that refers to another.
+struct referrer {
+    const struct resource *resource;
+    const struct property *property;
+};
+
 struct resource {
     struct text name;
     struct text table; // of the database; the resource's name, unless it is built in
@@ -202,6 +222,12 @@ struct resource {
     size_t transition_count;
     bool versioned;      // what a key names can change, so the table has the column _version
     bool requires_match; // who changes a record must say which one, by If-Match
+
+    // Set by the catalogue, which knows all resources.
+    struct referrer *referrers; // the properties that refer to this resource
+    size_t referrer_count;
+    size_t rank; // its place in an order in which those that it refers to come first, wherever
+                 // cycles let them
 };
 
 enum { RESOURCE_MAX_PROPERTIES = 256 };
@@ -217,6 +243,13 @@ const struct named_filter *resource_filter(const struct resource *resource, stru
 
 // The transition of that name, or NULL.
 const struct transition *resource_transition(const struct resource *resource, struct text name);
+
+// Whether a record can be stored before the one that a property of it refers to: the property's
+// resource is the same, or comes later in the order of ranks.
+bool reference_is_forward(const struct resource *resource, const struct property *property);
+
+// Whether a stored record never changes nor goes, as far as anybody's requests are concerned.
+bool resource_is_immutable(const struct resource *resource);
 
 // "list", "create", …
 const char *action_name(enum action action);

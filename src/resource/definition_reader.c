@@ -154,7 +154,9 @@ static bool allocate_properties(struct definition *definition, size_t count) {
         arena_allocate_zero(arena, count, sizeof *definition->resource->properties);
     definition->nodes = arena_allocate_zero(arena, count, sizeof(struct yaml_node *));
     definition->typed = arena_allocate_zero(arena, count, sizeof *definition->typed);
-    return (definition->resource->properties && definition->nodes && definition->typed) ||
+    definition->shaky = arena_allocate_zero(arena, count, sizeof *definition->shaky);
+    return (definition->resource->properties && definition->nodes && definition->typed &&
+            definition->shaky) ||
            reading_out_of_memory(definition->reading);
 }
 
@@ -381,9 +383,9 @@ static const char *const built_in_words[] = {
 };
 
 static const struct refused_keyword refused_words[] = {
-    {"references", "are not supported by this version"},
+    {"references", "stands in the schema of the property that refers to something"},
     {"events", "are not supported by this version"},
-    {"on_delete", "is not supported by this version"},
+    {"on_delete", "stands beside `references`, in the schema of a property"},
     {"rate_limit", "is not supported by this version"},
     {"name", "is not needed: the file's name is the resource's"},
     {"type", "is not needed: a resource is always an object"},
@@ -392,7 +394,8 @@ static const struct refused_keyword refused_words[] = {
     {NULL, NULL},
 };
 
-static void read_root(struct definition *definition) {
+// What it says by itself; false where it has no properties that more could be said of.
+static bool read_root(struct definition *definition) {
     struct reading *reading = definition->reading;
     struct resource *resource = definition->resource;
     const struct yaml_node *description = yaml_get(definition->root, "description");
@@ -409,63 +412,112 @@ static void read_root(struct definition *definition) {
     definition_name_transitions(definition);
     read_access(definition);
     if (!declare_properties(definition))
-        return;
+        return false;
     read_required(definition);
     read_properties(definition);
-    read_default_expressions(definition);
     definition_link_key(definition);
     definition_link_lifecycle(definition);
+    return true;
+}
+
+// Whether there is something that changes its records.
+static bool is_versioned(const struct resource *resource) {
+    if (resource->actions[ACTION_REPLACE] || resource->actions[ACTION_UPDATE] ||
+        resource->lifecycle.property || resource->transition_count || keys_come_again(resource))
+        return true;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct reference *reference = &resource->properties[i].reference;
+        if (reference->resource && reference->on_delete == ON_DELETE_SET_NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool read_source(struct definition *definition) {
+    struct reading *reading = definition->reading;
+    struct yaml_problem problem;
+    struct yaml_node *root;
+    read_name(definition);
+    if (!yaml_read(reading->arena, reading->source, &root, &problem)) {
+        diagnostics_add(reading->diagnostics, reading->file, problem.line, problem.column, "%s",
+                        problem.detail);
+        return false;
+    }
+    if (root->kind != YAML_MAPPING)
+        return reading_note(reading, root,
+                            "a definition is a mapping that begins with `properties:` or "
+                            "another keyword; this is %s",
+                            yaml_kind_name(root->kind));
+    definition->root = root;
+    return read_root(definition);
+}
+
+static struct definition *begin(struct arena *arena, struct text file, struct text source,
+                                bool built_in, struct diagnostics *diagnostics) {
+    struct definition *definition = arena_allocate_zero(arena, 1, sizeof *definition);
+    struct reading *reading = arena_allocate_zero(arena, 1, sizeof *reading);
+    struct resource *resource = arena_allocate_zero(arena, 1, sizeof *resource);
+    if (!definition || !reading || !resource) {
+        diagnostics->out_of_memory = true;
+        return NULL;
+    }
+    *reading = (struct reading){arena, file, source, diagnostics};
+    resource->file = arena_copy(arena, file);
+    resource->built_in = built_in;
+    definition->reading = reading;
+    definition->resource = resource;
+    definition->built_in = built_in;
+    size_t before = reading_notes(reading);
+    definition->complete = read_source(definition);
+    definition->faulty = reading_notes(reading) != before;
+    return definition;
+}
+
+struct definition *definition_begin(struct arena *arena, struct text file, struct text source,
+                                    struct diagnostics *diagnostics) {
+    return begin(arena, file, source, false, diagnostics);
+}
+
+void definition_finish(struct definition *definition, struct definition *const *all, size_t count) {
+    struct resource *resource = definition->resource;
+    if (!definition->complete)
+        return;
+    definition_link_references(definition, all, count);
+    read_default_expressions(definition);
     definition_read_groups(definition, "unique", true);
     definition_read_groups(definition, "indexes", false);
+    definition_index_references(definition);
     definition_read_checks(definition);
     definition_read_filters(definition);
     definition_read_transitions(definition);
     resource->actions[ACTION_TRANSITION] = resource->transition_count > 0;
-    resource->versioned = resource->actions[ACTION_REPLACE] || resource->actions[ACTION_UPDATE] ||
-                          resource->lifecycle.property || resource->transition_count ||
-                          keys_come_again(resource);
+    resource->versioned = is_versioned(resource);
     read_require(definition);
 }
 
-static struct resource *read_definition(struct arena *arena, struct text file, struct text source,
-                                        bool built_in, struct diagnostics *diagnostics) {
-    struct reading reading = {arena, file, source, diagnostics};
-    struct resource *resource = arena_allocate_zero(arena, 1, sizeof *resource);
-    struct definition definition = {
-        .reading = &reading, .resource = resource, .built_in = built_in};
-    struct yaml_problem problem;
-    struct yaml_node *root;
-    if (!resource) {
-        reading_out_of_memory(&reading);
+struct resource *definition_resource(const struct definition *definition) {
+    return definition->resource;
+}
+
+static struct resource *read_alone(struct arena *arena, struct text file, struct text source,
+                                   bool built_in, struct diagnostics *diagnostics) {
+    size_t before = diagnostics->count;
+    struct definition *definition = begin(arena, file, source, built_in, diagnostics);
+    if (!definition)
         return NULL;
-    }
-    size_t before = reading_notes(&reading);
-    resource->built_in = built_in;
-    resource->file = arena_copy(arena, file);
-    read_name(&definition);
-    if (!yaml_read(arena, source, &root, &problem)) {
-        diagnostics_add(diagnostics, file, problem.line, problem.column, "%s", problem.detail);
-    } else if (root->kind != YAML_MAPPING) {
-        reading_note(&reading, root,
-                     "a definition is a mapping that begins with `properties:` or "
-                     "another keyword; this is %s",
-                     yaml_kind_name(root->kind));
-    } else {
-        definition.root = root;
-        read_root(&definition);
-    }
-    if (reading_notes(&reading) == before)
-        return resource;
-    definition_free(resource);
+    definition_finish(definition, &definition, 1);
+    if (diagnostics->count == before && !diagnostics->out_of_memory)
+        return definition->resource;
+    definition_free(definition->resource);
     return NULL;
 }
 
 struct resource *definition_read(struct arena *arena, struct text file, struct text source,
                                  struct diagnostics *diagnostics) {
-    return read_definition(arena, file, source, false, diagnostics);
+    return read_alone(arena, file, source, false, diagnostics);
 }
 
 struct resource *definition_read_built_in(struct arena *arena, struct text file, struct text source,
                                           struct diagnostics *diagnostics) {
-    return read_definition(arena, file, source, true, diagnostics);
+    return read_alone(arena, file, source, true, diagnostics);
 }

@@ -24,6 +24,9 @@ struct definition {
     const struct yaml_node *state_node;
     const struct yaml_node **nodes; // of the properties; NULL for those that are made
     bool *typed;                    // whether the properties' kinds are known
+    bool *shaky; // whether what the properties refer to is not there, or something is wrong with it
+    bool complete; // its properties were read, so that the rest can be
+    bool faulty;   // something is wrong with what was read of it alone
 };
 
 // Whether a word is one of some; NULL ends them.
@@ -43,8 +46,14 @@ void definition_link_key(struct definition *definition);
 void definition_read_lifecycle(struct definition *definition);
 void definition_link_lifecycle(struct definition *definition);
 
-// `unique` and `indexes`.
+// `references`, once all definitions were begun.
+void definition_link_references(struct definition *definition, struct definition *const *all,
+                                size_t count);
+
+// `unique` and `indexes`; then the indexes that references need, so that nobody who deletes a
+// record has to look at all that might refer to it.
 void definition_read_groups(struct definition *definition, const char *what, bool unique);
+void definition_index_references(struct definition *definition);
 
 // An expression, of any scalar's text, which is copied into `ret_source`. NULL where it is wrong,
 // which is noted, or where what is wrong with it is noted elsewhere.

@@ -59,6 +59,12 @@ struct dialect {
     struct text list_columns; // SQL that gives (table, column, type, not null) of all tables
     struct text list_indexes; // SQL that gives (table, index, unique, column) in order, those that
                               // stand for keys included; the column is '' for an expression
+    struct text list_references; // SQL that gives (table, column, table that it refers to, column
+                                 // of that, what becomes of it on delete, constraint) of the
+                                 // foreign keys; the columns are '' where there are several, the
+                                 // column referred to also where it is the table's key, the
+                                 // constraint where it has no name
+    struct text list_triggers;   // SQL that gives (table, trigger)
     const struct text *begin_migration; // what a migration's transaction begins with, ended by a
                                         // NULL text, so that processes migrate one after the other;
                                         // NULL where the store sees to that

@@ -221,5 +221,24 @@ const struct dialect dialect_postgres = {
         "LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum "
         "WHERE n.nspname = current_schema() AND k.position <= x.indnkeyatts "
         "ORDER BY c.relname, i.relname, k.position"),
+    .list_references = TEXT_INIT(
+        "SELECT c.relname::text, CASE WHEN cardinality(f.conkey) = 1 THEN a.attname::text "
+        "ELSE '' END, r.relname::text, CASE WHEN cardinality(f.conkey) = 1 THEN b.attname::text "
+        "ELSE '' END, CASE f.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' "
+        "WHEN 'd' THEN 'SET DEFAULT' WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END, "
+        "f.conname::text FROM pg_catalog.pg_constraint AS f "
+        "JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid "
+        "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_catalog.pg_class AS r ON r.oid = f.confrelid "
+        "JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.conkey[1] "
+        "JOIN pg_catalog.pg_attribute AS b ON b.attrelid = r.oid AND b.attnum = f.confkey[1] "
+        "WHERE f.contype = 'f' AND n.nspname = current_schema() AND f.conparentid = 0 "
+        "ORDER BY c.relname, f.conname"),
+    .list_triggers = TEXT_INIT("SELECT c.relname::text, t.tgname::text "
+                               "FROM pg_catalog.pg_trigger AS t "
+                               "JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid "
+                               "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+                               "WHERE n.nspname = current_schema() AND NOT t.tgisinternal "
+                               "ORDER BY c.relname, t.tgname"),
     .begin_migration = begin_migration,
 };

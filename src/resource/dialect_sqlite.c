@@ -159,4 +159,11 @@ const struct dialect dialect_sqlite = {
         "JOIN pragma_index_list(t.name) AS i JOIN pragma_index_info(i.name) AS c "
         "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
         "ORDER BY t.name, i.name, c.seqno"),
+    .list_references =
+        TEXT_INIT("SELECT t.name, CASE max(f.seq) WHEN 0 THEN f.\"from\" ELSE '' END, f.\"table\", "
+                  "CASE max(f.seq) WHEN 0 THEN coalesce(f.\"to\", '') ELSE '' END, f.on_delete, '' "
+                  "FROM sqlite_schema AS t JOIN pragma_foreign_key_list(t.name) AS f "
+                  "WHERE t.type = 'table' GROUP BY t.name, f.id ORDER BY t.name, f.id"),
+    .list_triggers = TEXT_INIT("SELECT tbl_name, name FROM sqlite_schema WHERE type = 'trigger' "
+                               "ORDER BY tbl_name, name"),
 };

@@ -114,3 +114,51 @@ void definition_read_groups(struct definition *definition, const char *what, boo
     for (size_t i = 0; i < node->sequence.count; i++)
         add_group(definition, node->sequence.items[i], unique);
 }
+
+// ---- Indexes for references ----
+
+static bool begins_group(const struct property *property, const struct column_group *groups,
+                         size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (groups[i].properties[0] == property)
+            return true;
+    }
+    return false;
+}
+
+static void index_reference(struct definition *definition, struct property *property) {
+    struct reading *reading = definition->reading;
+    struct resource *resource = definition->resource;
+    const struct property *key = resource->key.property;
+    size_t size = INDEX_ROW_OVERHEAD + property_index_size(property);
+    size += key && property_index_size(key) != SIZE_MAX ? property_index_size(key) : 0;
+    if (size > INDEX_ROW_MAX) {
+        reading_note(reading, yaml_get(definition->nodes[property->index], "references"),
+                     "`%.*s` needs an index, in which it may take %zu bytes with the key behind "
+                     "it, at 4 a character; PostgreSQL allows %d: lessen `maxLength`",
+                     TEXT_ARGS(property->name), size, INDEX_ROW_MAX);
+        return;
+    }
+    struct column_group *group =
+        arena_grow(reading->arena, &resource->indexes, resource->index_count, sizeof *group);
+    struct property **properties = arena_allocate(reading->arena, sizeof(struct property *));
+    if (!group || !properties) {
+        reading_out_of_memory(reading);
+        return;
+    }
+    properties[0] = property;
+    *group = (struct column_group){.properties = properties, .property_count = 1};
+    resource->index_count++;
+}
+
+void definition_index_references(struct definition *definition) {
+    const struct resource *resource = definition->resource;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        struct property *property = &resource->properties[i];
+        if (property->reference.resource && definition->typed[i] &&
+            property != resource->key.property &&
+            !begins_group(property, resource->unique, resource->unique_count) &&
+            !begins_group(property, resource->indexes, resource->index_count))
+            index_reference(definition, property);
+    }
+}

@@ -5,16 +5,36 @@
 
 #include <stdio.h>
 
-static bool follow_tables(struct planning *planning) {
+// Does something for each resource; for those alone whose tables are there, or are not.
+static bool for_resources(struct planning *planning, bool stored,
+                          bool (*step)(struct planning *, const struct resource *)) {
     for (size_t i = 0; i < planning->catalogue->table_count; i++) {
         const struct resource *resource = planning->catalogue->resources[i];
-        bool done = planning_has_table(planning, resource->table)
-                        ? planning_follow_columns(planning, resource)
-                        : planning_create_table(planning, resource);
-        if (!done)
+        if (planning_has_table(planning, resource->table) == stored && !step(planning, resource))
             return false;
     }
     return true;
+}
+
+static bool for_each_resource(struct planning *planning,
+                              bool (*step)(struct planning *, const struct resource *)) {
+    for (size_t i = 0; i < planning->catalogue->table_count; i++) {
+        if (!step(planning, planning->catalogue->resources[i]))
+            return false;
+    }
+    return true;
+}
+
+// What stands on columns goes before they do, and comes when they are there; and so do references
+// and the tables that they lead to.
+static bool plan_steps(struct planning *planning) {
+    return planning_drop_triggers(planning) && planning_drop_references(planning) &&
+           planning_drop_indexes(planning) &&
+           for_resources(planning, false, planning_create_table) &&
+           for_resources(planning, true, planning_follow_columns) &&
+           for_each_resource(planning, planning_create_indexes) &&
+           for_each_resource(planning, planning_create_references) &&
+           planning_create_triggers(planning);
 }
 
 bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema *schema,
@@ -30,12 +50,8 @@ bool migrate_plan(const struct catalogue *catalogue, const struct stored_schema 
         if (planning_has_table(&planning, catalogue->resources[i]->table) &&
             !planning_check_table(&planning, catalogue->resources[i]))
             return false;
-    // Indexes go before their columns do, and come when their columns are there.
-    if (!planning_drop_indexes(&planning) || !follow_tables(&planning))
+    if (!planning_expect_triggers(&planning) || !plan_steps(&planning))
         return false;
-    for (size_t i = 0; i < catalogue->table_count; i++)
-        if (!planning_create_indexes(&planning, catalogue->resources[i]))
-            return false;
     *ret_migration = planning.migration;
     migration_note_schema(ret_migration, schema);
     return true;
@@ -46,6 +62,8 @@ void migration_note_schema(struct migration *migration, const struct stored_sche
     migration->listed_index_columns = 0;
     for (size_t i = 0; i < schema->index_count; i++)
         migration->listed_index_columns += schema->indexes[i].column_count;
+    migration->listed_references = schema->reference_count;
+    migration->listed_triggers = schema->trigger_count;
 }
 
 // ---- The store's part ----
@@ -56,7 +74,7 @@ struct schema_reader {
     struct stored_schema schema;
 };
 
-enum { READ_COLUMNS, READ_INDEXES, READ_CALLS };
+enum { READ_COLUMNS, READ_INDEXES, READ_REFERENCES, READ_TRIGGERS, READ_CALLS };
 
 static bool on_column(struct schema_reader *reader, const struct value *cells) {
     struct stored_schema *schema = &reader->schema;
@@ -108,9 +126,50 @@ static bool on_index_column(struct schema_reader *reader, const struct value *ce
     return column->data != NULL;
 }
 
+// Copies the texts of a row, from which a row of nothing but texts is made.
+static bool copy_texts(struct arena *arena, const struct value *cells, struct text *texts,
+                       size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = arena_copy(arena, cells[i].text);
+        if (!texts[i].data)
+            return false;
+    }
+    return true;
+}
+
+static bool on_reference(struct schema_reader *reader, const struct value *cells) {
+    struct stored_schema *schema = &reader->schema;
+    struct stored_reference *reference =
+        arena_grow(reader->arena, &schema->references, schema->reference_count, sizeof *reference);
+    struct text texts[6];
+    if (!reference || !copy_texts(reader->arena, cells, texts, 6))
+        return false;
+    *reference =
+        (struct stored_reference){texts[0], texts[1], texts[2], texts[3], texts[4], texts[5]};
+    schema->reference_count++;
+    return true;
+}
+
+static bool on_trigger(struct schema_reader *reader, const struct value *cells) {
+    struct stored_schema *schema = &reader->schema;
+    struct stored_trigger *trigger =
+        arena_grow(reader->arena, &schema->triggers, schema->trigger_count, sizeof *trigger);
+    struct text texts[2];
+    if (!trigger || !copy_texts(reader->arena, cells, texts, 2))
+        return false;
+    *trigger = (struct stored_trigger){texts[0], texts[1]};
+    schema->trigger_count++;
+    return true;
+}
+
 static bool on_schema_row(struct job *job, size_t call, const struct value *cells) {
-    struct schema_reader *reader = job->owner;
-    return call == READ_COLUMNS ? on_column(reader, cells) : on_index_column(reader, cells);
+    static bool (*const readers[READ_CALLS])(struct schema_reader *, const struct value *) = {
+        [READ_COLUMNS] = on_column,
+        [READ_INDEXES] = on_index_column,
+        [READ_REFERENCES] = on_reference,
+        [READ_TRIGGERS] = on_trigger,
+    };
+    return readers[call](job->owner, cells);
 }
 
 static void on_schema_restart(struct job *job) {
@@ -132,18 +191,22 @@ static void list_schema(const struct dialect *dialect, struct statement statemen
         {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_BOOLEAN}};
     static const struct column of_indexes[] = {
         {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}, {.kind = VALUE_BOOLEAN}, {.kind = VALUE_TEXT}};
+    static const struct column texts[6] = {{.kind = VALUE_TEXT}, {.kind = VALUE_TEXT},
+                                           {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT},
+                                           {.kind = VALUE_TEXT}, {.kind = VALUE_TEXT}};
     statements[READ_COLUMNS] = statement_once(dialect->list_columns, of_columns, 4);
     statements[READ_INDEXES] = statement_once(dialect->list_indexes, of_indexes, 4);
+    statements[READ_REFERENCES] = statement_once(dialect->list_references, texts, 6);
+    statements[READ_TRIGGERS] = statement_once(dialect->list_triggers, texts, 2);
 }
 
 bool migrate_read_schema(struct store *store, struct arena *arena, struct stored_schema *ret_schema,
                          struct failure *failure) {
     struct statement statements[READ_CALLS];
     list_schema(dialect_of(store_dialect(store)), statements);
-    struct call calls[] = {
-        [READ_COLUMNS] = {.statement = &statements[READ_COLUMNS], .expect = EXPECT_ANY},
-        [READ_INDEXES] = {.statement = &statements[READ_INDEXES], .expect = EXPECT_ANY},
-    };
+    struct call calls[READ_CALLS];
+    for (size_t i = 0; i < READ_CALLS; i++)
+        calls[i] = (struct call){.statement = &statements[i], .expect = EXPECT_ANY};
     struct schema_reader reader = {.arena = arena};
     struct job job = {
         .kind = JOB_SCAN,
@@ -170,11 +233,14 @@ static bool explain_failure(const struct migration *migration, const struct job 
     if (job->outcome.kind == OUTCOME_DONE || job->outcome.call < first_step ||
         step >= migration->step_count)
         return false;
-    bool duplicates =
-        job->outcome.kind == OUTCOME_CONFLICT && job->outcome.conflict == CONFLICT_UNIQUE;
+    static const char *const conflicts[] = {
+        [CONFLICT_UNIQUE] = "stored records have the same values there",
+        [CONFLICT_REFERENCE] = "stored records refer to some that are not there",
+    };
+    bool conflict = job->outcome.kind == OUTCOME_CONFLICT;
     (void)snprintf(words, sizeof words, "%s", failure->detail);
     return failure_set(failure, failure->code, "%s (%.*s: %.*s)",
-                       duplicates ? "stored records have the same values there" : words,
+                       conflict ? conflicts[job->outcome.conflict] : words,
                        TEXT_ARGS(migration->steps[step].reason),
                        TEXT_ARGS(migration->steps[step].sql));
 }
@@ -216,6 +282,8 @@ bool migrate_run(struct store *store, const struct migration *migration, struct 
         append_call(&script, statement_once(*sql, NULL, 0), EXPECT_ANY);
     append_call(&script, lists[READ_COLUMNS], (int64_t)migration->listed_columns);
     append_call(&script, lists[READ_INDEXES], (int64_t)migration->listed_index_columns);
+    append_call(&script, lists[READ_REFERENCES], (int64_t)migration->listed_references);
+    append_call(&script, lists[READ_TRIGGERS], (int64_t)migration->listed_triggers);
     size_t first_step = script.count;
     for (size_t i = 0; i < migration->step_count; i++)
         append_call(&script, statement_once(migration->steps[i].sql, NULL, 0), EXPECT_ANY);

@@ -2,7 +2,9 @@
 //
 // Safe: a new table, column or index; the version column; a declared rename; an index of trestle's
 // own making that is no longer declared (known by its name, TABLE_COLUMNS_idx or _key, and its
-// columns). A new unique index may fail on what is stored, and then nothing was done.
+// columns); a foreign key that comes, goes or does something else on delete, and the triggers that
+// raise the versions of records whose references become null. A new unique index or foreign key may
+// fail on what is stored, and then nothing was done.
 // Lossy: a column that is no longer declared, a column of another type, and other people's indexes
 // that stand in the way of either.
 // Rules of a definition (required, maxLength, checks) are no part of the tables. A new column is
@@ -12,7 +14,7 @@
 
 #include "resource/catalogue.h"
 
-// What the database has, as rows of the dialect's list_columns and list_indexes.
+// What the database has, as rows of the dialect's lists.
 struct stored_column {
     struct text table;
     struct text name;
@@ -28,11 +30,30 @@ struct stored_index {
     size_t column_count;
 };
 
+// A foreign key; its columns are "" where it has several.
+struct stored_reference {
+    struct text table;
+    struct text column;
+    struct text to_table;
+    struct text to_column; // "" for the table's key
+    struct text on_delete; // "NO ACTION", "CASCADE", …
+    struct text name;      // "" where it has none
+};
+
+struct stored_trigger {
+    struct text table;
+    struct text name;
+};
+
 struct stored_schema {
     struct stored_column *columns;
     size_t column_count;
     struct stored_index *indexes;
     size_t index_count;
+    struct stored_reference *references;
+    size_t reference_count;
+    struct stored_trigger *triggers;
+    size_t trigger_count;
 };
 
 enum step_kind {
@@ -54,6 +75,8 @@ struct migration {
     // What the schema that was compared had, as rows of the dialect's lists.
     size_t listed_columns;
     size_t listed_index_columns;
+    size_t listed_references;
+    size_t listed_triggers;
 };
 
 // Reads the schema from a store.

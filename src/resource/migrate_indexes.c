@@ -107,7 +107,7 @@ static bool column_stays(const struct planning *planning, const struct resource 
     if (text_equal(column->name, version_column))
         return true;
     const struct property *property = planning_property_of(planning, resource, column);
-    return property && planning_type_fits(planning, property, column);
+    return property && planning_column_fits(planning, resource, property, column);
 }
 
 // SQLite drops no column that an index has; PostgreSQL sees to it by itself.

@@ -41,6 +41,7 @@ static void append_column(struct sql *sql, const struct resource *resource,
         append(sql, sql->dialect->column_type(property));
         sql_text(sql, " NOT NULL PRIMARY KEY");
     }
+    planning_append_reference(sql, property);
 }
 
 static void append_version(struct sql *sql) {
@@ -100,12 +101,14 @@ static void append_literal(struct sql *sql, struct value value) {
 }
 
 // What stored records get in a new column. A default is for new records alone; but what must not be
-// null would be in all that are there, and in those that an older process makes meanwhile.
+// null would be in all that are there, and in those that an older process makes meanwhile. (SQLite
+// adds no column that refers to anything but with null in it.)
 static struct value new_column_value(const struct resource *resource,
                                      const struct property *property) {
     if (property == resource->lifecycle.property)
         return value_text(VALUE_TEXT, resource->lifecycle.states[0]);
-    return property->required ? property->default_value : value_null();
+    bool has_default = property->required && !property->reference.resource;
+    return has_default ? property->default_value : value_null();
 }
 
 static bool add_column(struct planning *planning, const struct resource *resource,
@@ -142,10 +145,10 @@ static bool rename_column(struct planning *planning, const struct resource *reso
 }
 
 static bool drop_column(struct planning *planning, const struct resource *resource,
-                        struct text name, const char *reason) {
+                        enum step_kind kind, struct text name, const char *reason) {
     struct sql sql = begin_alter(planning, resource, " DROP COLUMN ");
     sql_name(&sql, name);
-    return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s %s", TEXT_ARGS(resource->table),
+    return planning_add(planning, kind, &sql, "%.*s: %.*s %s", TEXT_ARGS(resource->table),
                         TEXT_ARGS(name), reason);
 }
 
@@ -218,6 +221,7 @@ static void append_moved_point(struct sql *sql, const struct property *property,
 static bool convert_values(struct planning *planning, const struct resource *resource,
                            const struct property *property, struct text into,
                            const struct stored_column *column) {
+    bool same = planning_type_fits(planning, property, column);
     int scale = stored_scale(column->type);
     struct sql sql = begin(planning);
     sql_text(&sql, "UPDATE ");
@@ -225,12 +229,15 @@ static bool convert_values(struct planning *planning, const struct resource *res
     sql_text(&sql, " SET ");
     sql_name(&sql, into);
     sql_text(&sql, " = ");
-    if (scale >= 0 && property->kind == VALUE_DECIMAL)
+    if (same)
+        sql_name(&sql, property->name);
+    else if (scale >= 0 && property->kind == VALUE_DECIMAL)
         append_moved_point(&sql, property, property->scale - scale);
     else
         append_conversion(&sql, property, scale);
-    return planning_add(planning, STEP_LOSSY, &sql,
-                        "%.*s: the values of %.*s are converted, as far as they can be",
+    return planning_add(planning, same ? STEP_SAFE : STEP_LOSSY, &sql,
+                        same ? "%.*s: the values of %.*s are copied"
+                             : "%.*s: the values of %.*s are converted, as far as they can be",
                         TEXT_ARGS(resource->table), TEXT_ARGS(property->name));
 }
 
@@ -238,18 +245,24 @@ static bool replace_column(struct planning *planning, const struct resource *res
                            const struct property *property, const struct stored_column *column) {
     struct text type = planning->dialect->column_type(property);
     struct text other = arena_format(planning->arena, "_new_%.*s", TEXT_ARGS(property->name));
+    bool same = planning_type_fits(planning, property, column);
+    enum step_kind kind = same ? STEP_SAFE : STEP_LOSSY;
     if (!other.data)
         return failure_out_of_memory(planning->failure);
     struct sql sql = begin_alter(planning, resource, " ADD COLUMN ");
     sql_name(&sql, other);
     sql_text(&sql, " ");
     append(&sql, type);
-    return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s is %.*s and must be %.*s",
-                        TEXT_ARGS(resource->table), TEXT_ARGS(property->name),
-                        TEXT_ARGS(column->type), TEXT_ARGS(type)) &&
-           convert_values(planning, resource, property, other, column) &&
-           drop_column(planning, resource, property->name, "was converted") &&
-           rename_column(planning, resource, STEP_LOSSY, other, property->name);
+    planning_append_reference(&sql, property);
+    bool added = same ? planning_add(planning, kind, &sql, "%.*s: what %.*s refers to changes",
+                                     TEXT_ARGS(resource->table), TEXT_ARGS(property->name))
+                      : planning_add(planning, kind, &sql, "%.*s: %.*s is %.*s and must be %.*s",
+                                     TEXT_ARGS(resource->table), TEXT_ARGS(property->name),
+                                     TEXT_ARGS(column->type), TEXT_ARGS(type));
+    return added && convert_values(planning, resource, property, other, column) &&
+           drop_column(planning, resource, kind, property->name,
+                       same ? "was copied" : "was converted") &&
+           rename_column(planning, resource, kind, other, property->name);
 }
 
 static bool follow_property(struct planning *planning, const struct resource *resource,
@@ -260,11 +273,11 @@ static bool follow_property(struct planning *planning, const struct resource *re
     if (!text_equal(column->name, property->name) &&
         !rename_column(planning, resource, STEP_SAFE, column->name, property->name))
         return false;
-    if (planning_type_fits(planning, property, column))
-        return true;
     if (planning->dialect->store == STORE_SQLITE)
-        return replace_column(planning, resource, property, column);
-    return alter_type(planning, resource, property, column);
+        return planning_column_fits(planning, resource, property, column) ||
+               replace_column(planning, resource, property, column);
+    return planning_type_fits(planning, property, column) ||
+           alter_type(planning, resource, property, column);
 }
 
 static bool drop_columns(struct planning *planning, const struct resource *resource) {
@@ -274,7 +287,7 @@ static bool drop_columns(struct planning *planning, const struct resource *resou
         if (text_equal(column->table, resource->table) &&
             !text_equal(column->name, version_column) &&
             !planning_property_of(planning, resource, column) &&
-            !drop_column(planning, resource, column->name, "is no longer declared"))
+            !drop_column(planning, resource, STEP_LOSSY, column->name, "is no longer declared"))
             return false;
     }
     return true;
@@ -321,7 +334,12 @@ static bool check_key(const struct planning *planning, const struct resource *re
     if (key_is_unique(planning, column) == is_rowid)
         return refuse_table(planning, resource, key->name,
                             is_rowid ? "does not count up" : "is not unique");
-    return column->not_null || refuse_table(planning, resource, key->name, "is no primary key");
+    if (!column->not_null)
+        return refuse_table(planning, resource, key->name, "is no primary key");
+    return planning->dialect->store == STORE_POSTGRES ||
+           planning_reference_fits(planning, resource, key, column) ||
+           refuse_table(planning, resource, key->name,
+                        "refers to another table than the key does, which SQLite cannot change");
 }
 
 bool planning_check_table(const struct planning *planning, const struct resource *resource) {

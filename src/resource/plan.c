@@ -259,13 +259,94 @@ static bool make_restore(struct arena *arena, struct plan *plan) {
     return sql_finish(&sql, NULL, 0, &plan->restore);
 }
 
+static bool is_forward(const struct resource *resource, const struct property *property) {
+    return property && reference_is_forward(resource, property);
+}
+
+static bool make_relate(struct arena *arena, struct plan *plan) {
+    const struct resource *resource = plan->resource;
+    size_t forward = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        forward += reference_is_forward(resource, &resource->properties[i]);
+    if (forward == 0)
+        return true;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t number = 0;
+    sql_text(&sql, "UPDATE ");
+    sql_name(&sql, resource->table);
+    sql_text(&sql, " SET ");
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!reference_is_forward(resource, property))
+            continue;
+        sql_text(&sql, number ? ", " : "");
+        sql_name(&sql, property->name);
+        sql_text(&sql, " = ");
+        append_parameter(&sql, &number, property->kind);
+    }
+    append_key_condition(&sql, resource, &number);
+    return sql_finish(&sql, NULL, 0, &plan->relate);
+}
+
+// A row of as many booleans.
+static bool finish_with_booleans(struct sql *sql, size_t count, struct statement *ret_statement) {
+    struct column *columns = arena_allocate_zero(sql->arena, count, sizeof *columns);
+    for (size_t i = 0; columns && i < count; i++)
+        columns[i].kind = VALUE_BOOLEAN;
+    if (!columns)
+        sql->failed = true;
+    return sql_finish(sql, columns, count, ret_statement);
+}
+
+static bool make_missing(struct arena *arena, struct plan *plan) {
+    const struct resource *resource = plan->resource;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t count = 0;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        const struct resource *target = property->reference.resource;
+        if (!target)
+            continue;
+        sql_text(&sql, count++ ? ", " : "SELECT ");
+        plan->dialect->placeholder(&sql, count, property->kind);
+        sql_text(&sql, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ");
+        sql_name(&sql, target->table);
+        sql_text(&sql, " WHERE ");
+        sql_name(&sql, target->key.property->name);
+        sql_text(&sql, " = ");
+        plan->dialect->placeholder(&sql, count, property->kind);
+        sql_text(&sql, ")");
+    }
+    return finish_with_booleans(&sql, count, &plan->missing);
+}
+
+static bool make_referrers(struct arena *arena, struct plan *plan) {
+    const struct resource *resource = plan->resource;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t count = 0;
+    for (size_t i = 0; i < resource->referrer_count; i++) {
+        const struct referrer *referrer = &resource->referrers[i];
+        if (!plan_may_hold(referrer))
+            continue;
+        sql_text(&sql, count++ ? ", EXISTS (SELECT 1 FROM " : "SELECT EXISTS (SELECT 1 FROM ");
+        sql_name(&sql, referrer->resource->table);
+        sql_text(&sql, " WHERE ");
+        sql_name(&sql, referrer->property->name);
+        sql_text(&sql, " = ");
+        plan->dialect->placeholder(&sql, 1, resource->key.property->kind);
+        sql_text(&sql, ")");
+    }
+    return finish_with_booleans(&sql, count, &plan->referrers);
+}
+
 bool plan_make(struct arena *arena, const struct dialect *dialect, const struct resource *resource,
                struct plan *ret_plan) {
     struct plan plan = {.dialect = dialect, .resource = resource};
     bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
                 make_create(arena, &plan) && make_update(arena, &plan) &&
                 make_remove(arena, &plan, false, &plan.remove) && make_restore(arena, &plan) &&
-                transition_plans_make(arena, &plan);
+                make_relate(arena, &plan) && make_missing(arena, &plan) &&
+                make_referrers(arena, &plan) && transition_plans_make(arena, &plan);
     if (made && resource->versioned)
         made = make_remove(arena, &plan, true, &plan.remove_version);
     plan.shape = made ? selection_shape(&plan.selection) : 0;
@@ -314,6 +395,26 @@ bool plan_remove_version(const struct plan *plan, struct value key, int64_t vers
     return true;
 }
 
+bool plan_referrers(const struct plan *plan, struct value key, struct arena *arena,
+                    struct call *ret_call) {
+    return call_with_key(&plan->referrers, key, arena, ret_call);
+}
+
+bool plan_missing(const struct plan *plan, const struct value *values, struct arena *arena,
+                  struct call *ret_call) {
+    const struct resource *resource = plan->resource;
+    struct value *parameters =
+        arena_allocate_zero(arena, resource->property_count, sizeof *parameters);
+    if (!parameters)
+        return false;
+    size_t count = 0;
+    for (size_t i = 0; i < resource->property_count; i++)
+        if (resource->properties[i].reference.resource)
+            parameters[count++] = values[i];
+    *ret_call = call_of(&plan->missing, parameters, count);
+    return true;
+}
+
 bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
                  struct call *ret_call) {
     const struct resource *resource = plan->resource;
@@ -355,10 +456,35 @@ bool plan_restore(const struct plan *plan, const struct value *cells, struct are
     struct value *parameters = arena_allocate_zero(arena, count, sizeof *parameters);
     if (!parameters)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (!value_copy(arena, cells[i], &parameters[i]))
+    for (size_t i = 0; i < count; i++) {
+        if (is_forward(plan->resource, selected(&plan->selection, i)))
+            parameters[i] = value_null();
+        else if (!value_copy(arena, cells[i], &parameters[i]))
             return false;
+    }
     *ret_call = call_of(&plan->restore, parameters, count);
+    return true;
+}
+
+bool plan_relate(const struct plan *plan, const struct value *cells, struct arena *arena,
+                 struct call *ret_call) {
+    const struct resource *resource = plan->resource;
+    struct value *parameters =
+        arena_allocate_zero(arena, resource->property_count + 1, sizeof *parameters);
+    struct value *values = arena_allocate_zero(arena, resource->property_count, sizeof *values);
+    int64_t version;
+    if (!parameters || !values || !plan_values(plan, cells, arena, values, &version))
+        return false;
+    size_t count = 0;
+    bool any = false;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        if (!reference_is_forward(resource, &resource->properties[i]))
+            continue;
+        parameters[count++] = values[i];
+        any = any || !value_is_null(values[i]);
+    }
+    parameters[count++] = values[resource->key.property->index];
+    *ret_call = any ? call_of(&plan->relate, parameters, count) : (struct call){0};
     return true;
 }
 

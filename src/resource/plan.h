@@ -18,8 +18,12 @@ struct plan {
                                 // selection; KEY_SHA256: no row where the digest is there already
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
-    struct statement remove_version;     // (key, version), where the resource has versions
-    struct statement restore;            // (selection): a record just as it was elsewhere
+    struct statement remove_version; // (key, version), where the resource has versions
+    struct statement restore;        // (selection): a record just as it was elsewhere
+    struct statement relate;         // (forward references, key): what `restore` left out of them
+    struct statement missing;        // (references) -> of each, whether no record has this key
+    struct statement referrers;      // (key) -> of each of the resource's referrers that may keep a
+                                // record from going, whether any of its records refers to this one
     uint64_t shape;                      // selection_shape(&selection)
     struct transition_plan *transitions; // one for each transition of the resource
 };
@@ -45,10 +49,33 @@ bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
 bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
                          struct arena *arena, struct call *ret_call);
 
+// Of a record's references, which lead to none, where a write was refused because some do: a row
+// with a VALUE_BOOLEAN for each property that is a reference, in their order. The resource must
+// have such. A record may refer to itself, which this does not know.
+bool plan_missing(const struct plan *plan, const struct value *values, struct arena *arena,
+                  struct call *ret_call);
+
+// Who refers to a record, where its removal was refused because somebody does: a row with a
+// VALUE_BOOLEAN for each of the resource's referrers but those that let it go (plan_may_hold). It
+// must have such.
+bool plan_referrers(const struct plan *plan, struct value key, struct arena *arena,
+                    struct call *ret_call);
+
+// Whether a referrer keeps the record that it refers to from going.
+static inline bool plan_may_hold(const struct referrer *referrer) {
+    return referrer->property->reference.on_delete == ON_DELETE_RESTRICT;
+}
+
 // Stores a record with its key and its version, from cells in plan->selection's order; texts are
-// copied into the arena. It must give no row where one is in its way, but a conflict.
+// copied into the arena. It must give no row where one is in its way, but a conflict. References
+// that are forward (reference_is_forward) are left out, since what they lead to may come later.
 bool plan_restore(const struct plan *plan, const struct value *cells, struct arena *arena,
                   struct call *ret_call);
+
+// Puts a record's forward references in, once all records are there. It changes nothing else, and
+// no version. Without a call (`ret_call->statement` is NULL) where the record has none.
+bool plan_relate(const struct plan *plan, const struct value *cells, struct arena *arena,
+                 struct call *ret_call);
 
 // The page that a query asks for, with one row more than the limit where there is one, so that the
 // caller knows whether a next page is there. A backward page comes in reverse order. Positions are

@@ -14,6 +14,17 @@ struct planning {
     struct migration migration;
     struct text *names; // of the indexes that it makes
     size_t name_count;
+    struct expected_trigger *triggers;
+    size_t trigger_count;
+};
+
+// A trigger that must be there; its name tells all that it does.
+struct expected_trigger {
+    struct text table;
+    struct text name;
+    struct text sql; // from CREATE TRIGGER on
+    const struct resource *resource;
+    const struct property *property; // whose column it is about
 };
 
 // Adds a step of the statement that was put together, which is freed either way.
@@ -56,3 +67,25 @@ bool planning_check_table(const struct planning *planning, const struct resource
 
 // Steps for the columns of a stored table.
 bool planning_follow_columns(struct planning *planning, const struct resource *resource);
+
+// Whether a stored column stays as it is: of the type of its property, and referring to what that
+// refers to.
+bool planning_column_fits(const struct planning *planning, const struct resource *resource,
+                          const struct property *property, const struct stored_column *column);
+
+// Whether what a stored column refers to is what its property does.
+bool planning_reference_fits(const struct planning *planning, const struct resource *resource,
+                             const struct property *property, const struct stored_column *column);
+
+// Appends what a column's declaration says of a reference on SQLite; nothing on PostgreSQL, where
+// tables may come in an order in which it would not be there yet.
+void planning_append_reference(struct sql *sql, const struct property *property);
+
+// Steps for PostgreSQL's foreign keys that go, and for those that come.
+bool planning_drop_references(struct planning *planning);
+bool planning_create_references(struct planning *planning, const struct resource *resource);
+
+// Finds out which triggers there must be; then steps for those that go, and for those that come.
+bool planning_expect_triggers(struct planning *planning);
+bool planning_drop_triggers(struct planning *planning);
+bool planning_create_triggers(struct planning *planning);

@@ -1,5 +1,6 @@
 #include "resource/property_value.h"
 
+#include "base/digest.h"
 #include "base/timestamp.h"
 #include "resource/encode.h"
 #include "resource/format.h"
@@ -7,8 +8,13 @@
 
 void property_check(const struct property *property, const json_t *value,
                     const struct json_path *path, struct faults *faults) {
+    size_t before = faults->count;
     schema_check(&property->schema, value, path, faults);
     double real;
+    unsigned char digest[DIGEST_SIZE];
+    if (property->kind == VALUE_BYTES && json_is_string(value) && faults->count == before &&
+        !text_hex_decode(json_text(value), digest, sizeof digest))
+        schema_fault(faults, path, "must be 64 hexadecimal digits");
     if (property->kind == VALUE_REAL && json_is_integer(value) &&
         !number_to_real(json_integer_value(value), &real))
         schema_fault(faults, path,
@@ -66,6 +72,12 @@ static bool uuid_value(struct text text, struct arena *arena, struct value *ret_
     return text_value(VALUE_UUID, arena, canonical, sizeof canonical, ret_value);
 }
 
+static bool digest_value(struct text text, struct arena *arena, struct value *ret_value) {
+    char digest[DIGEST_SIZE] = {0};
+    text_hex_decode(text, digest, sizeof digest);
+    return text_value(VALUE_BYTES, arena, digest, sizeof digest, ret_value);
+}
+
 static bool json_value(const json_t *value, struct arena *arena, struct value *ret_value) {
     struct buffer out = {0};
     struct json_writer writer = json_writer_on(&out);
@@ -100,6 +112,7 @@ bool property_value(const struct property *property, const json_t *value, struct
         return true;
     case VALUE_TIMESTAMP: return timestamp_value(json_text(value), arena, ret_value);
     case VALUE_UUID: return uuid_value(json_text(value), arena, ret_value);
+    case VALUE_BYTES: return digest_value(json_text(value), arena, ret_value);
     case VALUE_JSON: return json_value(value, arena, ret_value);
     default: *ret_value = value_text(property->kind, json_text(value)); return true;
     }

@@ -5,16 +5,16 @@ static bool is_name_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// Whether a property whose kind is not known is named in an expression: then what is wrong with it
-// is noted already.
-static bool mentions_untyped(const struct definition *definition, struct text source) {
+// Whether a property is named in an expression whose kind is not known, or through which what is
+// not known may be reached: then what is wrong with it is noted already.
+static bool mentions_unknown(const struct definition *definition, struct text source) {
     size_t start = 0;
     for (size_t i = 0; i <= source.size; i++) {
         if (i < source.size && is_name_byte(source.data[i]))
             continue;
         struct text word = text_of(source.data + start, i - start);
         const struct property *property = resource_property(definition->resource, word);
-        if (property && !definition->typed[property->index])
+        if (property && (!definition->typed[property->index] || definition->shaky[property->index]))
             return true;
         start = i + 1;
     }
@@ -35,7 +35,7 @@ struct expression *definition_read_expression(struct definition *definition,
         return NULL;
     }
     *ret_source = source;
-    if (mentions_untyped(definition, source))
+    if (mentions_unknown(definition, source))
         return NULL;
     struct expression *expression = expression_parse(reading->arena, definition->resource, purpose,
                                                      target, source, &failure, &offset);

@@ -449,11 +449,35 @@ static const char *const inner_words[] = {
     "enum",       "const",    "examples", NULL,
 };
 static const char *const property_words[] = {
-    "type",       "format",   "scale",    "description", "minLength",          "maxLength",
-    "pattern",    "minimum",  "maximum",  "multipleOf",  "exclusiveMinimum",   "exclusiveMaximum",
-    "properties", "required", "items",    "minItems",    "maxItems",           "uniqueItems",
-    "enum",       "const",    "examples", "default",     "default_expression", "readOnly",
-    "writeOnly",  "was",      NULL,
+    "type",
+    "format",
+    "scale",
+    "description",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "multipleOf",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "properties",
+    "required",
+    "items",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "enum",
+    "const",
+    "examples",
+    "default",
+    "default_expression",
+    "readOnly",
+    "writeOnly",
+    "was",
+    "references",
+    "on_delete",
+    NULL,
 };
 
 #define UNSUPPORTED "is not supported by this version"
@@ -461,8 +485,6 @@ static const char *const property_words[] = {
 
 // Words of JSON Schema, of OpenAPI and of our own that would otherwise seem to be misspelt.
 static const struct refused_keyword refused_words[] = {
-    {"references", "are not supported by this version"},
-    {"on_delete", UNSUPPORTED},
     {"nullable", "is not needed: a property that is not required may be null; inside an object, "
                  "write type: [string, \"null\"]"},
     {"title", UNSUPPORTED "; `description` says what a property is"},
@@ -498,6 +520,8 @@ static const struct refused_keyword refused_words[] = {
     {"readOnly", COLUMNS_ONLY},
     {"writeOnly", COLUMNS_ONLY},
     {"was", COLUMNS_ONLY ": it renames a column"},
+    {"references", COLUMNS_ONLY},
+    {"on_delete", COLUMNS_ONLY},
     {NULL, NULL},
 };
 

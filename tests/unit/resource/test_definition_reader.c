@@ -95,7 +95,7 @@ static const struct {
     {
         "properties: {a: {type: string}}\n"
         "references: {b: things}\n",
-        "2:1: `references` are not supported by this version\n",
+        "2:1: `references` stands in the schema of the property that refers to something\n",
     },
     {
         "properties: {a: {type: string}}\n"
@@ -129,12 +129,11 @@ static const struct {
         "1:32: unknown keyword `fancy`; expected type, format, scale, description, minLength, "
         "maxLength, pattern, minimum, maximum, multipleOf, exclusiveMinimum, exclusiveMaximum, "
         "properties, required, items, minItems, maxItems, uniqueItems, enum, const, examples, "
-        "default, default_expression, readOnly, writeOnly or was\n",
+        "default, default_expression, readOnly, writeOnly, was, references or on_delete\n",
     },
     {
         "properties: {a: {type: integer, references: stores, on_delete: cascade}}\n",
-        "1:33: `references` are not supported by this version\n"
-        "1:53: `on_delete` is not supported by this version\n",
+        "1:45: there is no resource `stores`\n",
     },
     {
         "properties: {a: {type: string, nullable: true, title: A}}\n",
@@ -696,7 +695,7 @@ static const struct {
         "1:51: unknown keyword `ö`; expected type, format, scale, description, minLength, "
         "maxLength, pattern, minimum, maximum, multipleOf, exclusiveMinimum, exclusiveMaximum, "
         "properties, required, items, minItems, maxItems, uniqueItems, enum, const, examples, "
-        "default, default_expression, readOnly, writeOnly or was\n"
+        "default, default_expression, readOnly, writeOnly, was, references or on_delete\n"
         "1:59: unknown keyword `minlength`; did you mean `minLength`?\n",
     },
     {
@@ -839,7 +838,7 @@ static const struct {
         "rate_limit: 5\n"
         "name: things\n"
         "properties: {a: {type: string}}\n",
-        "1:1: `references` are not supported by this version\n"
+        "1:1: `references` stands in the schema of the property that refers to something\n"
         "2:1: `events` are not supported by this version\n"
         "3:1: `rate_limit` is not supported by this version\n"
         "4:1: `name` is not needed: the file's name is the resource's\n",
