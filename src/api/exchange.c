@@ -6,6 +6,7 @@
 #include "api/authenticate.h"
 #include "api/authorize.h"
 #include "api/conditions.h"
+#include "api/idempotency.h"
 #include "api/negotiate.h"
 #include "api/problem.h"
 #include "api/representation.h"
@@ -52,6 +53,7 @@ static enum step_result step_validate(struct exchange *exchange) {
 
 static enum step_result step_plan(struct exchange *exchange) {
     exchange->job = (struct job){.calls = exchange->calls};
+    exchange->outcome = (struct outcome){.kind = OUTCOME_DONE};
     return exchange->handler->plan ? exchange->handler->plan(exchange) : STEP_NEXT;
 }
 
@@ -69,7 +71,8 @@ bool exchange_make_room(struct exchange *exchange, size_t call_count) {
 }
 
 static enum step_result step_settle(struct exchange *exchange) {
-    return exchange->handler->settle(exchange);
+    return exchange->idempotency ? idempotency_settle(exchange)
+                                 : exchange->handler->settle(exchange);
 }
 
 static enum step_result step_respond(struct exchange *exchange) {
@@ -86,7 +89,10 @@ enum {
     AT_NEGOTIATE,
     AT_PREPARE,
     AT_CONDITIONS,
+    AT_READ_KEY,
     AT_READ_BODY,
+    AT_LOOK,
+    AT_REPLAY,
     AT_PARSE,
     AT_VALIDATE,
     AT_PLAN,
@@ -105,7 +111,10 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
     [AT_NEGOTIATE] = negotiate_accept, // in which representation
     [AT_PREPARE] = step_prepare,       // the path's key and the parameters
     [AT_CONDITIONS] = conditions_read, // the fields that say in which case to go on
+    [AT_READ_KEY] = idempotency_read,  // whether it may be done only once
     [AT_READ_BODY] = step_read_body,   // may wait
+    [AT_LOOK] = idempotency_look,      // was it done before; may wait
+    [AT_REPLAY] = idempotency_replay,  // then its answer is given again
     [AT_PARSE] = step_parse,           // the body as JSON
     [AT_VALIDATE] = step_validate,     // the body as a record
     [AT_PLAN] = step_plan,             // which statements
@@ -179,6 +188,14 @@ static void fail(struct exchange *exchange) {
     answer(exchange);
 }
 
+static size_t next_step(size_t step, enum step_result result) {
+    switch (result) {
+    case STEP_REPEAT: return AT_PLAN;
+    case STEP_ANSWERED: return AT_RESPOND;
+    default: return step + 1;
+    }
+}
+
 void exchange_resume(struct exchange *exchange) {
     while (exchange->step < AT_END) {
         enum step_result result = steps[exchange->step](exchange);
@@ -188,7 +205,7 @@ void exchange_resume(struct exchange *exchange) {
             fail(exchange);
             return;
         }
-        exchange->step = result == STEP_REPEAT ? AT_PLAN : exchange->step + 1;
+        exchange->step = next_step(exchange->step, result);
     }
     answer(exchange);
 }
@@ -217,40 +234,59 @@ void exchange_start(struct service *service, struct http_request *request) {
 
 static bool on_row(struct job *job, size_t call, const struct value *cells) {
     struct exchange *exchange = job->owner;
-    return exchange->handler->on_row(exchange, call, cells);
+    return exchange->idempotency ? idempotency_on_row(exchange, call, cells)
+                                 : exchange->handler->on_row(exchange, call, cells);
 }
 
-static void on_restart(struct job *job) {
+static bool on_late(struct job *job, size_t call) {
     struct exchange *exchange = job->owner;
+    return !exchange->idempotency || idempotency_on_late(exchange, call);
+}
+
+void exchange_forget(struct exchange *exchange) {
     exchange->rows = 0;
     buffer_clear(&exchange->answer.body);
     buffer_clear(&exchange->answer.fields);
     exchange->writer = json_writer_on(&exchange->answer.body);
+    if (exchange->idempotency)
+        idempotency_on_restart(exchange);
+}
+
+static void on_restart(struct job *job) {
+    exchange_forget(job->owner);
 }
 
 static void on_done(struct job *job, const struct outcome *outcome) {
     struct exchange *exchange = job->owner;
     exchange->job_is_out = false;
+    exchange->outcome = *outcome;
     exchange_resume(exchange);
 }
 
-static enum step_result step_store(struct exchange *exchange) {
+enum step_result exchange_submit(struct exchange *exchange) {
     struct job *job = &exchange->job;
-    if (job->call_count == 0)
-        return STEP_NEXT;
     job->owner = exchange;
     job->on_row = on_row;
+    job->on_late = on_late;
     job->on_restart = on_restart;
     job->on_done = on_done;
     job->deadline = clock_monotonic() + exchange->service->options->query_timeout;
-    on_restart(job);
-    exchange->round++;
+    exchange_forget(exchange);
     if (!store_submit(exchange->service->session, job))
         return exchange_fail(exchange, FAILURE_QUEUE_FULL,
                              "too many requests wait for the database; try again");
     exchange->job_is_out = true;
     exchange->step++;
     return STEP_WAIT;
+}
+
+static enum step_result step_store(struct exchange *exchange) {
+    if (exchange->job.call_count == 0)
+        return STEP_NEXT;
+    if (exchange->idempotency && !idempotency_guard(exchange))
+        return exchange_out_of_memory(exchange);
+    exchange->round++;
+    return exchange_submit(exchange);
 }
 
 enum step_result exchange_fail(struct exchange *exchange, enum failure_code code,

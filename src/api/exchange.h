@@ -10,13 +10,15 @@
 
 struct exchange;
 struct create_all;
+struct idempotency;
 
 // What a step says.
 enum step_result {
-    STEP_NEXT,   // go on with the next one
-    STEP_WAIT,   // something will call exchange_resume
-    STEP_REPEAT, // back to the step "plan": the handler wants the store once more
-    STEP_FAIL,   // exchange->failure says why
+    STEP_NEXT,     // go on with the next one
+    STEP_WAIT,     // something will call exchange_resume
+    STEP_REPEAT,   // back to the step "plan": the handler wants the store once more
+    STEP_ANSWERED, // the answer is complete: on to the step "respond"
+    STEP_FAIL,     // exchange->failure says why
 };
 
 // What a handler does with the request's conditions.
@@ -93,8 +95,10 @@ struct exchange {
     struct parameter *parameters;
     size_t parameter_count;
     struct text api_key; // as presented; data NULL where there is none
-    int64_t now;         // the one instant of this request
-    struct value key;    // of the record
+    struct text caller;  // the digest of the key that was accepted; empty where none is needed
+    struct idempotency *idempotency; // NULL: no Idempotency-Key
+    int64_t now;                     // the one instant of this request
+    struct value key;                // of the record
     struct conditions conditions;
     json_t *body;       // owned
     json_t *merged;     // owned; what validate_update made
@@ -106,6 +110,7 @@ struct exchange {
     struct call *calls; // what job.calls is made of
     size_t call_room;
     struct call few_calls[EXCHANGE_FEW_CALLS];
+    struct outcome outcome; // of the job that was out
     bool job_is_out;
     unsigned round;           // how often the store was asked
     unsigned stage;           // a handler's own: what it is at
@@ -146,6 +151,13 @@ void exchange_abandon(struct exchange *exchange);
 // For the step "plan", before it uses more than EXCHANGE_FEW_CALLS: makes room in exchange->calls,
 // keeping those that are there. False when there is no memory.
 bool exchange_make_room(struct exchange *exchange, size_t call_count);
+
+// For steps: submits exchange->job, and the step is left. exchange_resume goes on behind it when
+// the job is done.
+enum step_result exchange_submit(struct exchange *exchange);
+
+// Forgets what rows made: the answer, and what is counted.
+void exchange_forget(struct exchange *exchange);
 
 // For steps: sets the failure and gives STEP_FAIL.
 enum step_result exchange_fail(struct exchange *exchange, enum failure_code code,

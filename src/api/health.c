@@ -31,7 +31,7 @@ static bool on_row(struct exchange *exchange, size_t call, const struct value *c
 }
 
 static enum step_result settle_ready(struct exchange *exchange) {
-    if (!outcome_failure(&exchange->job.outcome, &exchange->failure))
+    if (!outcome_failure(&exchange->outcome, &exchange->failure))
         return STEP_FAIL;
     return settle_live(exchange);
 }

@@ -25,7 +25,7 @@ static void write_member(struct json_writer *writer, const char *name, struct te
 static void write_fields(enum failure_code code, struct http_answer *answer) {
     http_answer_field(answer, "Content-Type", TEXT("application/problem+json"));
     http_answer_field(answer, "Cache-Control", TEXT("no-store"));
-    if (failure_status(code) == 503)
+    if (failure_status(code) == 503 || code == FAILURE_IDEMPOTENCY_IN_PROGRESS)
         http_answer_field(answer, "Retry-After", TEXT("1"));
 }
 

@@ -98,7 +98,7 @@ static void note_taken(struct exchange *exchange, const struct column_group *gro
 
 static enum step_result conflict(struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
-    struct text constraint = text_from_string(exchange->job.outcome.constraint);
+    struct text constraint = text_from_string(exchange->outcome.constraint);
     struct property *key = resource->key.property;
     const struct column_group key_group = {.properties = &key, .property_count = 1};
     const struct column_group *group =
@@ -117,7 +117,7 @@ static enum step_result conflict(struct exchange *exchange) {
 
 // Whether the store did what it was asked; a failure is set otherwise.
 bool record_is_done(struct exchange *exchange) {
-    const struct outcome *outcome = &exchange->job.outcome;
+    const struct outcome *outcome = &exchange->outcome;
     if (outcome->kind == OUTCOME_CONFLICT && outcome->conflict == CONFLICT_UNIQUE)
         return conflict(exchange), false;
     return outcome_failure(outcome, &exchange->failure);

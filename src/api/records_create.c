@@ -25,8 +25,12 @@ enum step_result record_plan_create(struct exchange *exchange) {
 }
 
 static enum step_result plan_new(struct exchange *exchange) {
-    return exchange->stage == CREATE_INSERT ? record_plan_create(exchange)
-                                            : record_plan_read(exchange);
+    if (exchange->stage == CREATE_INSERT)
+        return record_plan_create(exchange);
+    enum step_result result = record_plan_read(exchange);
+    if (exchange->idempotency)
+        exchange->job.kind = JOB_WRITE; // so that this answer is kept
+    return result;
 }
 
 bool record_on_new_row(struct exchange *exchange, size_t call, const struct value *cells) {

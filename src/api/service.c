@@ -73,6 +73,10 @@ static void on_server_stopped(void *owner) {
         store_detach(service->session, on_detached, service);
 }
 
+void service_sweep(struct service *service) {
+    sweeper_start(&service->sweeper, service);
+}
+
 void service_reload(struct service *service, struct catalogue *catalogue) {
     if (!service->catalogue)
         return; // it has stopped
@@ -87,6 +91,7 @@ void service_stop(struct service *service, void (*on_stopped)(void *owner), void
     service->stopping = true;
     service->on_stopped = on_stopped;
     service->owner = owner;
+    sweeper_stop(&service->sweeper);
     for (size_t i = 0, count = service->server_count; i < count; i++)
         http_server_stop(service->servers[i], service->options->shutdown_timeout, on_server_stopped,
                          service);

@@ -5,6 +5,7 @@
 #include "api/key_cache.h"
 #include "api/key_lookup.h"
 #include "api/secrets.h"
+#include "api/sweeper.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
 
@@ -16,6 +17,8 @@ struct service_options {
     struct http_limits limits;
     unsigned query_timeout;    // milliseconds
     unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
+    unsigned idempotency_retention; // milliseconds for which answers under an Idempotency-Key are
+                                    // kept
     bool log_access;
 };
 
@@ -32,6 +35,7 @@ struct service {
     struct key_cache key_cache;
     struct key_lookup_plan key_lookup;
     struct arena arena;    // of what it needs as long as it lives
+    struct sweeper sweeper;
     uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them
     uint64_t request_count;
     bool stopping; // not ready; http_server_stop was called
@@ -45,6 +49,9 @@ struct service {
 bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                    size_t socket_count, struct catalogue *catalogue,
                    const struct service_options *options, struct failure *failure);
+
+// Has this service, one of a process, clean up behind all. Before its loop runs, or on its thread.
+void service_sweep(struct service *service);
 
 // Serves by another catalogue from the next request on; takes a reference. Requests under way end
 // with the one that they began with.

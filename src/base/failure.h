@@ -34,11 +34,15 @@
     X(CONTENTION, 409, "contention", "The record changed too often meanwhile")                     \
     X(OVERFLOW, 409, "overflow", "A number would not fit")                                         \
     X(TRANSITION_CLOSED, 409, "transition-closed", "The record does not let this happen now")      \
+    X(IDEMPOTENCY_IN_PROGRESS, 409, "idempotency-in-progress",                                     \
+      "A request with this Idempotency-Key is under way")                                          \
     X(PRECONDITION_FAILED, 412, "precondition-failed", "A precondition does not hold")             \
     X(BODY_TOO_LARGE, 413, "body-too-large", "The body is too large")                              \
     X(TARGET_TOO_LONG, 414, "target-too-long", "The request target is too long")                   \
     X(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body's type is not supported")   \
     X(EXPECTATION_UNKNOWN, 417, "expectation-unknown", "The expectation is not known")             \
+    X(IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch",                                           \
+      "The Idempotency-Key was used for another request")                                          \
     X(PRECONDITION_REQUIRED, 428, "precondition-required", "The request must be conditional")      \
     X(FIELDS_TOO_LARGE, 431, "fields-too-large", "The request's header fields are too large")      \
     X(INTERNAL, 500, "internal", "Something went wrong inside")                                    \

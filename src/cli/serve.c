@@ -253,6 +253,8 @@ static bool start_worker(struct server *server, struct worker *worker, struct fa
         return failure_set(failure, FAILURE_INTERNAL, "a worker's loop: %s", uv_strerror(error));
     bool ok = start_service(worker, failure);
     if (ok) {
+        if (worker == server->workers)
+            service_sweep(&worker->service);
         error = uv_thread_create(&worker->thread, run_worker, worker);
         ok = error == 0 ||
              failure_set(failure, FAILURE_INTERNAL, "a worker's thread: %s", uv_strerror(error));
@@ -326,6 +328,7 @@ static void set_options(struct server *server) {
     server->options.log = server->workspace.log;
     server->options.query_timeout = settings->query_timeout;
     server->options.shutdown_timeout = settings->shutdown_timeout;
+    server->options.idempotency_retention = settings->idempotency_retention;
     server->options.log_access = settings->log_access;
     server->options.limits = (struct http_limits){
         .max_head = settings->max_head,

@@ -60,6 +60,7 @@ struct settings {
     unsigned write_timeout;
     unsigned query_timeout;
     unsigned shutdown_timeout;
+    unsigned idempotency_retention;
     unsigned queue_limit; // jobs that may wait for the database
     unsigned connections; // to PostgreSQL, of the process
     unsigned connect_timeout;

@@ -240,7 +240,7 @@ static bool make_plans(struct catalogue *catalogue) {
             !table_put(&catalogue->by_name, resource->name, &catalogue->plans[i]))
             return false;
     }
-    return true;
+    return idempotency_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->idempotency);
 }
 
 // The finished catalogue, or NULL where anything is wrong.

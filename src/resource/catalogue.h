@@ -5,6 +5,7 @@
 
 #include "base/diagnostics.h"
 #include "base/table.h"
+#include "resource/idempotency.h"
 #include "resource/plan.h"
 
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct catalogue {
     size_t table_count;          // with those that are built in
     struct resource **ranked;    // all by rank: each behind those that it refers to, but for cycles
     struct table by_name;        // to struct plan
+    struct idempotency_plan idempotency;
 };
 
 // Reads every *.yaml of a folder, and the definitions that are part of the program. What is wrong
