@@ -82,7 +82,7 @@ static enum step_result refuse_result(struct exchange *exchange) {
 }
 
 static enum step_result settle_move(struct exchange *exchange) {
-    const struct outcome *outcome = &exchange->job.outcome;
+    const struct outcome *outcome = &exchange->outcome;
     if (outcome->kind == OUTCOME_UNEXPECTED)
         return record_read_again(exchange, TRANSITION_LOOK);
     if (outcome->kind == OUTCOME_FAILED && !faults_none(&exchange->faults))

@@ -129,6 +129,28 @@ def test_a_replay_outlives_the_record(admin):
     problem(admin.get(created.headers["Location"]), 404)
 
 
+def test_a_transition_is_done_once(server):
+    """Though it could be done again."""
+    server.define("tickets", """
+access: {read: public, write: public, redeem: public}
+properties: {uses: {type: integer, minimum: 0, readOnly: true, default: 0}}
+transitions: {redeem: {when: uses < 3, set: {uses: uses + 1}}}
+""")
+    server.restart()
+    path = server.public.post("/tickets", {}).headers["Location"]
+    keys = [new_key() for _ in range(4)]
+    firsts = []
+    for i, key in enumerate(keys[:3]):
+        fields = {"Idempotency-Key": key}
+        firsts.append(server.public.request("POST", path + "/redeem", headers=fields))
+        assert firsts[i].status_code == 200 and firsts[i].json()["uses"] == i + 1
+        assert_replay(firsts[i], server.public.request("POST", path + "/redeem", headers=fields))
+    for _ in range(2):
+        problem(server.public.request("POST", path + "/redeem",
+                                      headers={"Idempotency-Key": keys[3]}), 409, "transition-closed")
+    assert server.public.get(path).json()["uses"] == 3
+
+
 def test_content_that_was_there(public):
     """Under a digest nothing is stored the second time; that answer is kept, too."""
     data = new_key()

@@ -36,12 +36,12 @@ struct rig {
     bool stopped;
 };
 
-static struct catalogue *make_catalogue(void) {
+static struct catalogue *make_catalogue(enum store_dialect dialect) {
     struct arena arena = {0};
     struct diagnostics diagnostics;
     diagnostics_init(&diagnostics, &arena);
     struct catalogue *catalogue = catalogue_make(sources, sizeof sources / sizeof sources[0],
-                                                 dialect_of(STORE_SQLITE), &diagnostics);
+                                                 dialect_of(dialect), &diagnostics);
     assert_non_null(catalogue);
     arena_free(&arena);
     return catalogue;
@@ -59,14 +59,15 @@ static int listen_anywhere(struct sockaddr_in *ret_address) {
     return listener;
 }
 
-static struct rig *rig_start(const struct scripted_job *script, size_t count) {
+static struct rig *rig_start_on(enum store_dialect dialect, const struct scripted_job *script,
+                                size_t count) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     struct failure failure;
     (void)signal(SIGPIPE, SIG_IGN);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
-    rig->catalogue = make_catalogue();
-    rig->options.store = scripted_store_open(STORE_SQLITE, script, count, &failure);
+    rig->catalogue = make_catalogue(dialect);
+    rig->options.store = scripted_store_open(dialect, script, count, &failure);
     rig->options.limits = (struct http_limits){.max_head = 4096,
                                                .max_body = 4096,
                                                .request_timeout = 10000,
@@ -79,6 +80,10 @@ static struct rig *rig_start(const struct scripted_job *script, size_t count) {
     assert_true(service_start(&rig->service, &rig->loop, &listener, 1, rig->catalogue,
                               &rig->options, &failure));
     return rig;
+}
+
+static struct rig *rig_start(const struct scripted_job *script, size_t count) {
+    return rig_start_on(STORE_SQLITE, script, count);
 }
 
 static void on_stopped(void *owner) {
@@ -691,6 +696,193 @@ static void readiness(void **state) {
     rig_stop(rig);
 }
 
+// ---- Idempotency-Key
+
+static const char key_field[] = "Idempotency-Key: \"k\"\r\n";
+
+// The answer of another request under the same key.
+static const struct value other_answer[] = {
+    {.kind = VALUE_BYTES, .text = TEXT_INIT("the fingerprint of another one")},
+    {.kind = VALUE_INTEGER, .integer = 201},
+    {.kind = VALUE_BYTES, .text = TEXT_INIT("Location: /notes/1\r\n")},
+    {.kind = VALUE_BYTES, .text = TEXT_INIT("{}")}};
+
+static const struct scripted_call finds_nothing = {.sql = "SELECT fingerprint"};
+static const struct scripted_call finds_other = {
+    .sql = "SELECT fingerprint", .cells = other_answer, .row_count = 1};
+static const struct scripted_call keeps = {.sql = "INSERT INTO trestle_idempotency", .changes = 1};
+static const struct scripted_call keeps_nothing = {.sql = "INSERT INTO trestle_idempotency"};
+static const struct scripted_call inserts_note = {
+    .sql = "INSERT INTO \"notes\"", .cells = one_note, .row_count = 1};
+
+static const char *post_note(struct rig *rig) {
+    return ask_with(rig, key_field, "POST", "/notes", "{\"text\":\"a\"}");
+}
+
+static void a_create_keeps_its_answer(void **state) {
+    const struct value locked = value_integer(1);
+    const struct scripted_call calls[] = {
+        {.sql = "pg_try_advisory_xact_lock", .cells = &locked, .row_count = 1},
+        finds_nothing,
+        inserts_note,
+        keeps};
+    for (enum store_dialect dialect = STORE_SQLITE; dialect <= STORE_POSTGRES; dialect++) {
+        bool locks = dialect == STORE_POSTGRES;
+        const struct scripted_job job = {.calls = calls + !locks, .call_count = 3 + (size_t)locks};
+        struct scripted_job again = job;
+        again.restarted = true;
+        const struct scripted_job script[] = {
+            {.calls = &finds_nothing, .call_count = 1},
+            job,
+            {.calls = &finds_nothing, .call_count = 1, .restarted = true},
+            again};
+        struct rig *rig = rig_start_on(dialect, script, 4);
+        for (int i = 0; i < 2; i++) {
+            const char *answer = post_note(rig);
+            has(answer, "HTTP/1.1 201 Created\r\n");
+            has(answer, "\r\n\r\n{\"id\":1,\"text\":\"a\",\"size\":null}");
+            has_not(strstr(answer, "Location: /notes/1\r\n") + 1, "Location:");
+            has_not(strstr(answer, "ETag: ") + 1, "ETag:");
+            has_not(strstr(answer, "Content-Type: ") + 1, "Content-Type:");
+            has_not(answer, "Idempotency-Replayed");
+        }
+        rig_stop(rig);
+    }
+}
+
+static void a_key_of_another_request(void **state) {
+    const struct scripted_call late[] = {finds_other, inserts_note, keeps};
+    const struct scripted_job script[] = {{.calls = &finds_other, .call_count = 1},
+                                          {.calls = &finds_nothing, .call_count = 1},
+                                          {.calls = late, .call_count = 3}};
+    struct rig *rig = rig_start(script, 3);
+    for (int i = 0; i < 2; i++) { // it is there at once, and it comes meanwhile
+        const char *answer = post_note(rig);
+        has(answer, "HTTP/1.1 422 ");
+        has(answer, "problem:idempotency-mismatch\"");
+        has_not(answer, "Location");
+    }
+    rig_stop(rig);
+}
+
+static void a_key_that_is_in_use(void **state) {
+    const struct value locked = value_integer(1);
+    const struct scripted_call held[] = {
+        {.sql = "pg_try_advisory_xact_lock"}, finds_nothing, inserts_note, keeps};
+    const struct scripted_call beaten[] = {
+        {.sql = "pg_try_advisory_xact_lock", .cells = &locked, .row_count = 1},
+        finds_nothing,
+        inserts_note,
+        keeps_nothing};
+    const struct scripted_job script[] = {{.calls = &finds_nothing, .call_count = 1},
+                                          {.calls = held, .call_count = 4},
+                                          {.calls = &finds_nothing, .call_count = 1},
+                                          {.calls = beaten, .call_count = 4}};
+    struct rig *rig = rig_start_on(STORE_POSTGRES, script, 4);
+    for (int i = 0; i < 2; i++) {
+        const char *answer = post_note(rig);
+        has(answer, "HTTP/1.1 409 ");
+        has(answer, "problem:idempotency-in-progress\"");
+        has(answer, "Retry-After: 1\r\n");
+        has_not(answer, "Location");
+    }
+    rig_stop(rig);
+}
+
+static void outcomes_of_writes_under_a_key(void **state) {
+    static const struct {
+        struct outcome outcome;
+        const char *status;
+        const char *part;
+    } rows[] = {
+        {{.kind = OUTCOME_FULL, .call = 2}, "HTTP/1.1 507 ", "problem:disk-full\""},
+        {{.kind = OUTCOME_UNKNOWN}, "HTTP/1.1 503 ", "problem:outcome-unknown\""},
+        {{.kind = OUTCOME_UNAVAILABLE}, "HTTP/1.1 503 ", "problem:unavailable\""},
+        {{.kind = OUTCOME_CONFLICT, .call = 1, .constraint = "notes.text"},
+         "HTTP/1.1 409 ",
+         "\"errors\":[{\"pointer\":\"/text\",\"detail\":\"is taken by another record\"}]"},
+        {{.kind = OUTCOME_FAILED, .call = 0}, "HTTP/1.1 500 ", "problem:internal\""},
+    };
+    const struct scripted_call calls[] = {finds_nothing, inserts_note, keeps};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        // (The rows came, and the answer was made of them, before the commit failed.)
+        const struct scripted_job script[] = {
+            {.calls = &finds_nothing, .call_count = 1},
+            {.calls = calls, .call_count = 3, .outcome = rows[i].outcome},
+            {.outcome = rows[i].outcome}};
+        struct rig *rig = rig_start(script, 3);
+        for (int j = 0; j < 2; j++) { // in the write, or already in the look before it
+            const char *answer = post_note(rig);
+            if (j == 0)
+                has(answer, rows[i].part);
+            if (j == 0 || rows[i].outcome.kind != OUTCOME_CONFLICT)
+                has(answer, rows[i].status);
+            has_not(answer, "Location");
+            has_not(answer, "ETag");
+        }
+        rig_stop(rig);
+    }
+}
+
+static void only_the_answer_is_kept(void **state) {
+    const struct scripted_call beaten[] = {finds_nothing, {.sql = "UPDATE"}, keeps_nothing};
+    const struct scripted_call done[] = {
+        finds_nothing, {.sql = "UPDATE", .cells = one_note, .row_count = 1}, keeps};
+    const struct scripted_job script[] = {
+        {.calls = &finds_nothing, .call_count = 1}, {.calls = &gives_note, .call_count = 1},
+        {.calls = beaten, .call_count = 3},         {.calls = &gives_note, .call_count = 1},
+        {.calls = done, .call_count = 3},
+    };
+    struct rig *rig = rig_start(script, 5);
+    const char *answer = ask_with(rig, key_field, "PATCH", "/notes/1", "{\"text\":\"b\"}");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has(answer, "\r\n\r\n{\"id\":1,\"text\":\"a\",\"size\":null}");
+    rig_stop(rig);
+}
+
+static void content_that_is_there_is_an_answer_too(void **state) {
+    const struct scripted_call insert[] = {
+        finds_nothing, {.sql = "INSERT INTO \"blobs\""}, keeps_nothing};
+    const struct scripted_call read[] = {
+        finds_nothing, {.sql = "SELECT", .cells = foo, .row_count = 1}, keeps};
+    const struct scripted_job script[] = {{.calls = &finds_nothing, .call_count = 1},
+                                          {.calls = insert, .call_count = 3},
+                                          {.calls = read, .call_count = 3}};
+    struct rig *rig = rig_start(script, 3);
+    has(ask_with(rig, key_field, "POST", "/blobs", "{\"data\":\"foo\"}"), "HTTP/1.1 200 OK\r\n");
+    rig_stop(rig);
+}
+
+static void keys_where_they_mean_nothing(void **state) {
+    const struct scripted_job script[] = {{.calls = &gives_note, .call_count = 1}};
+    struct rig *rig = rig_start(script, 1);
+    has(ask_with(rig, "Idempotency-Key: \"\r\n", "GET", "/notes/1", ""), "HTTP/1.1 200 OK\r\n");
+    has(ask_with(rig, "Idempotency-Key: \"\r\n", "POST", "/notes", "{}"),
+        "problem:invalid-field\"");
+    has(ask_with(rig, "Idempotency-Key: a\r\nIdempotency-Key: b\r\n", "POST", "/notes", "{}"),
+        "problem:invalid-field\"");
+    rig_stop(rig);
+}
+
+// As many as go into one job tell that there may be more; a failure is no reason to stop.
+static void expired_answers_are_forgotten(void **state) {
+    const struct scripted_call many = {.sql = "DELETE FROM trestle_idempotency", .changes = 100};
+    const struct scripted_call few = {.sql = "DELETE FROM trestle_idempotency", .changes = 99};
+    const struct scripted_job script[] = {
+        {.calls = &many, .call_count = 1},   {.calls = &many, .call_count = 1},
+        {.calls = &few, .call_count = 1},    {.refused = true},
+        {.outcome = {.kind = OUTCOME_BUSY}}, {.calls = &few, .call_count = 1}};
+    struct rig *rig = rig_start(script, 6);
+    service_sweep(&rig->service);
+    while (scripted_store_left(rig->options.store) > 3)
+        uv_run(&rig->loop, UV_RUN_ONCE);
+    uint64_t since = uv_now(&rig->loop);
+    while (scripted_store_left(rig->options.store))
+        uv_run(&rig->loop, UV_RUN_ONCE);
+    assert_in_range(uv_now(&rig->loop) - since, 1400, 60000);
+    rig_stop(rig); // with a job that is out
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_of_reads),
@@ -719,6 +911,14 @@ int main(void) {
         cmocka_unit_test(a_damaged_row_is_no_key),
         cmocka_unit_test(a_client_that_goes_away),
         cmocka_unit_test(readiness),
+        cmocka_unit_test(a_create_keeps_its_answer),
+        cmocka_unit_test(a_key_of_another_request),
+        cmocka_unit_test(a_key_that_is_in_use),
+        cmocka_unit_test(outcomes_of_writes_under_a_key),
+        cmocka_unit_test(only_the_answer_is_kept),
+        cmocka_unit_test(content_that_is_there_is_an_answer_too),
+        cmocka_unit_test(keys_where_they_mean_nothing),
+        cmocka_unit_test(expired_answers_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
