@@ -84,7 +84,7 @@ static bool is_group(const struct resource *resource, const struct column_group 
 }
 
 static void note_taken(struct exchange *exchange, const struct column_group *group) {
-    struct text place = record_place(exchange, exchange->job.outcome.call);
+    struct text place = record_place(exchange, exchange->outcome.call);
     for (size_t i = 0; i < group->property_count; i++) {
         struct text name = group->properties[i]->name;
         struct text pointer =

@@ -29,7 +29,7 @@ static enum step_result plan_new(struct exchange *exchange) {
         return record_plan_create(exchange);
     enum step_result result = record_plan_read(exchange);
     if (exchange->idempotency)
-        exchange->job.kind = JOB_WRITE; // so that this answer is kept
+        exchange->job.kind = JOB_WRITE; // under whose key the answer is kept
     return result;
 }
 

@@ -120,7 +120,9 @@ static enum step_result plan_all(struct exchange *exchange) {
         !(inserts ? plan_inserts(exchange) : plan_reads(exchange)))
         return exchange_out_of_memory(exchange);
     exchange->job.call_count = count;
-    exchange->job.kind = inserts ? JOB_WRITE : count > SHORT_READ ? JOB_SCAN : JOB_READ;
+    exchange->job.kind = count > SHORT_READ ? JOB_SCAN : JOB_READ;
+    if (inserts || exchange->idempotency) // under whose key the answer is kept
+        exchange->job.kind = JOB_WRITE;
     return STEP_NEXT;
 }
 

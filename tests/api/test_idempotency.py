@@ -129,6 +129,30 @@ def test_a_replay_outlives_the_record(admin):
     problem(admin.get(created.headers["Location"]), 404)
 
 
+def test_an_array_is_created_once(admin):
+    key = new_key()
+    records = [{"name": f"{i} {key}"} for i in range(300)]
+    problem(post(admin, "/names", records + [records[7]], key), 409, "conflict")
+    first = post(admin, "/names", records, key)
+    assert first.status_code == 201 and len(first.json()) == 300
+    assert_replay(first, post(admin, "/names", records, key))
+    problem(post(admin, "/names", records[:-1], key), 422, "idempotency-mismatch")
+
+
+def test_an_array_of_content_that_is_there_in_part(public):
+    key = new_key()
+    records = [{"data": f"{i} {key}"} for i in range(150)]
+    assert public.post("/blobs", records[:70]).status_code == 201
+    first = post(public, "/blobs", records + records[:3], key)
+    assert first.status_code == 201
+    again = new_key()
+    second = post(public, "/blobs", records, again)
+    assert second.status_code == 200
+    assert public.delete(f"/blobs/{second.json()[0]['digest']}").status_code == 204
+    assert_replay(first, post(public, "/blobs", records + records[:3], key))
+    assert_replay(second, post(public, "/blobs", records, again))
+
+
 def test_a_transition_is_done_once(server):
     """Though it could be done again."""
     server.define("tickets", """
