@@ -260,6 +260,8 @@ static void on_done(struct job *job, const struct outcome *outcome) {
     struct exchange *exchange = job->owner;
     exchange->job_is_out = false;
     exchange->outcome = *outcome;
+    if (job->kind == JOB_WRITE && exchange->handler->on_written)
+        exchange->handler->on_written(exchange);
     exchange_resume(exchange);
 }
 

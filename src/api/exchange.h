@@ -60,9 +60,13 @@ struct handler {
     enum step_result (*validate)(struct exchange *exchange); // what the body says
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
     bool (*on_row)(struct exchange *exchange, size_t call, const struct value *cells);
-    bool (*inspect)(struct exchange *exchange); // notes faults of a changed record's values that
-                                                // its definition does not know of
-    enum step_result (*settle)(struct exchange *exchange); // what the store's outcome means
+    bool (*inspect)(struct exchange *exchange);    // notes faults of a changed record's values that
+                                                   // its definition does not know of
+    void (*on_written)(struct exchange *exchange); // a job that writes has ended, well or not:
+                                                   // what of the service's it may have changed
+    // What the store's outcome means. Where the request has an Idempotency-Key it is run on a
+    // thread of the store's, as on_row is, so it may touch nothing but the exchange.
+    enum step_result (*settle)(struct exchange *exchange);
 
     // Of an answer that is a stream (exchange_stream_begin); as in http.h. NULL: on_writable calls
     // exchange_resume, on_stopping lets the stream go on, on_gone gives up the job that is out (a
@@ -94,8 +98,7 @@ struct exchange {
     struct text path_key;                // decoded; data NULL where the path has none
     struct parameter *parameters;
     size_t parameter_count;
-    struct text api_key; // as presented; data NULL where there is none
-    struct text caller;  // the digest of the key that was accepted; empty where none is needed
+    struct text api_key;             // as presented; data NULL where there is none
     struct idempotency *idempotency; // NULL: no Idempotency-Key
     int64_t now;                     // the one instant of this request
     struct value key;                // of the record

@@ -102,6 +102,9 @@ enum step_result idempotency_read(struct exchange *exchange) {
     struct text key;
     if (!value.data || !takes_key(exchange))
         return STEP_NEXT;
+    if (exchange->identity.state == KEY_UNCHECKED || exchange->identity.state == KEY_UNASKED)
+        return exchange_fail(exchange, FAILURE_UNAVAILABLE,
+                             "it could not be found out whose Idempotency-Key this is; try again");
     if (!read_key(exchange, value, &key))
         return exchange_fail(exchange, FAILURE_INVALID_FIELD,
                              "Idempotency-Key is one string of 1 to %d visible ASCII characters, "
@@ -141,7 +144,8 @@ static struct text path_of(const struct http_request *request) {
 static bool make_id(struct exchange *exchange) {
     struct idempotency *idempotency = exchange->idempotency;
     struct buffer parts = {0};
-    add_part(&parts, exchange->caller);
+    char room[IDENTITY_NAME_SIZE];
+    add_part(&parts, identity_name(&exchange->identity, room));
     add_part(&parts, exchange->request->method_name);
     add_part(&parts, path_of(exchange->request));
     add_part(&parts, idempotency->key);
@@ -303,8 +307,27 @@ static void note_rows(struct exchange *exchange) {
         idempotency->calls[i].rows = exchange->job.calls[idempotency->guards + i].rows;
 }
 
+// A secret is shown once: the answer that is kept does not have that member.
+static bool keep_body(struct exchange *exchange, struct text *ret_body) {
+    struct text body = buffer_text(&exchange->answer.body);
+    struct text secret = exchange->secret;
+    *ret_body = body.size ? body : TEXT("");
+    if (!exchange->handler->answers_secret || !secret.size ||
+        !memmem(body.data, body.size, secret.data, secret.size))
+        return true;
+    struct arena *arena = &exchange->request->arena;
+    struct text member = arena_format(arena, ",\"secret\":\"%.*s\"", TEXT_ARGS(secret));
+    const char *at = memmem(body.data, body.size, member.data, member.size);
+    if (!member.data || !at)
+        return false;
+    struct text before = text_of(body.data, (size_t)(at - body.data));
+    struct text behind = text_from(body, before.size + member.size);
+    *ret_body = arena_format(arena, "%.*s%.*s", TEXT_ARGS(before), TEXT_ARGS(behind));
+    return ret_body->data;
+}
+
 // An answer that is not complete yet, since the handler wants the store once more, is not kept.
-static void set_keep(struct exchange *exchange, struct call *keep) {
+static bool set_keep(struct exchange *exchange, struct call *keep) {
     struct value *parameters = exchange->idempotency->keep_parameters;
     const struct http_answer *answer = &exchange->answer;
     bool complete = exchange->idempotency->result == STEP_NEXT;
@@ -314,8 +337,7 @@ static void set_keep(struct exchange *exchange, struct call *keep) {
     parameters[4] = parameters[3];
     if (complete && answer->fields.size)
         parameters[3].text = buffer_text(&answer->fields);
-    if (complete && answer->body.size)
-        parameters[4].text = buffer_text(&answer->body);
+    return !complete || keep_body(exchange, &parameters[4].text);
 }
 
 bool idempotency_on_late(struct exchange *exchange, size_t call) {
@@ -330,7 +352,8 @@ bool idempotency_on_late(struct exchange *exchange, size_t call) {
     if (exchange->answer.body.failed || exchange->answer.fields.failed)
         idempotency->result = exchange_out_of_memory(exchange);
     idempotency->settled = true;
-    set_keep(exchange, &exchange->job.calls[call]);
+    if (!set_keep(exchange, &exchange->job.calls[call]))
+        idempotency->result = exchange_out_of_memory(exchange);
     return idempotency->result != STEP_FAIL;
 }
 

@@ -108,7 +108,6 @@ static bool inspect_key(struct exchange *exchange) {
 }
 
 static enum step_result settle_update(struct exchange *exchange) {
-    forget_keys(exchange);
     return records_update.settle(exchange);
 }
 
@@ -122,6 +121,7 @@ const struct handler keys_update = {
     .plan = record_plan_change,
     .on_row = record_on_change_row,
     .inspect = inspect_key,
+    .on_written = forget_keys,
     .settle = settle_update,
 };
 
@@ -136,7 +136,6 @@ static bool on_delete_row(struct exchange *exchange, size_t call, const struct v
 }
 
 static enum step_result settle_delete(struct exchange *exchange) {
-    forget_keys(exchange);
     return records_delete.settle(exchange);
 }
 
@@ -146,5 +145,6 @@ const struct handler keys_delete = {
     .prepare = record_read_key,
     .plan = plan_delete,
     .on_row = on_delete_row,
+    .on_written = forget_keys,
     .settle = settle_delete,
 };

@@ -34,7 +34,7 @@ struct service {
     struct http_handler handler;
     struct key_cache key_cache;
     struct key_lookup_plan key_lookup;
-    struct arena arena;    // of what it needs as long as it lives
+    struct arena arena; // of what it needs as long as it lives
     struct sweeper sweeper;
     uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them
     uint64_t request_count;

@@ -11,7 +11,7 @@ import hypothesis.stateful
 import hypothesis.strategies as st
 import pytest
 
-from harness import ADMIN_KEY, STORE, Server, problem, wait_until
+from harness import STORE, Server, problem, wait_until
 
 DEFINITIONS = {
     "notes": """
@@ -279,19 +279,79 @@ def test_another_path_or_method_is_another_key(admin):
     assert_replay(first, post(admin, "/names", body, key))
 
 
-def test_another_caller_has_other_keys(server):
-    """The key of one caller says nothing about another's. (A new administrator's key is another
-    caller.)"""
+def caller(admin, server, *scopes):
+    """Somebody with an API key."""
+    return server.client(admin.create("/keys", {"name": "x", "scopes": list(scopes)})["secret"])
+
+
+def test_another_caller_has_other_keys(admin, server):
+    """The key of one caller says nothing about another's."""
     key = new_key()
     name = new_key()
-    first = post(server.admin, "/names", {"name": name}, key)
+    one, other = (caller(admin, server, "names:write") for _ in range(2))
+    first = post(one, "/names", {"name": name}, key)
     assert first.status_code == 201
-    server.restart(admin_key="another-key-of-the-administrator")
-    problem(post(server.client(ADMIN_KEY), "/names", {"name": name}, key), 401)
-    other = server.client("another-key-of-the-administrator")
     problem(post(other, "/names", {"name": name}, key), 409, "conflict")
-    server.restart(admin_key=ADMIN_KEY)
-    assert_replay(first, post(server.admin, "/names", {"name": name}, key))
+    problem(post(admin, "/names", {"name": name}, key), 409, "conflict")
+    assert not is_replay(post(other, "/names", {"name": new_key()}, key))
+    assert_replay(first, post(one, "/names", {"name": name}, key))
+
+
+def test_callers_where_none_is_asked(admin, public, server):
+    """Who presents a key is somebody, and all others are one caller."""
+    key = new_key()
+    one = caller(admin, server, "names:read")
+    firsts = [post(client, "/notes", {"text": key}, key) for client in (public, one, admin)]
+    assert {first.status_code for first in firsts} == {201}
+    assert len({first.json()["id"] for first in firsts}) == 3
+    for client, first in zip((server.client(None), one, admin), firsts):
+        assert_replay(first, post(client, "/notes", {"text": key}, key))
+    wrong = post(server.client("tr_" + "0" * 49), "/notes", {"text": key}, key)
+    assert_replay(firsts[0], wrong)
+
+
+def test_a_key_that_lost_its_rights(admin, server):
+    """What was answered is nobody's who may not do it any more."""
+    record = admin.create("/keys", {"name": "x", "scopes": ["names:write"]})
+    client = server.client(record["secret"])
+    key = new_key()
+    name = new_key()
+    first = post(client, "/names", {"name": name}, key)
+    assert first.status_code == 201
+    assert admin.patch(f"/keys/{record['id']}", {"scopes": ["names:read"]}).status_code == 200
+    wait_until(lambda: post(client, "/names", {"name": name}, key).status_code == 403, "forbidden")
+    assert admin.patch(f"/keys/{record['id']}", {"scopes": ["*:write"]}).status_code == 200
+    wait_until(lambda: post(client, "/names", {"name": name}, key).status_code == 201, "allowed")
+    assert_replay(first, post(client, "/names", {"name": name}, key))
+
+
+def test_a_secret_is_shown_once(admin, server):
+    """The answer is given again without it, and it is kept nowhere."""
+    key = new_key()
+    body = {"name": "once", "scopes": ["names:read"]}
+    first = post(admin, "/keys", body, key)
+    again = post(admin, "/keys", body, key)
+    assert (first.status_code, again.status_code) == (201, 201) and is_replay(again)
+    record = first.json()
+    secret = record.pop("secret")
+    assert again.json() == record
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers["Cache-Control"] == first.headers["Cache-Control"] == "no-store"
+    assert server.client(secret).get("/names").status_code == 200
+    with server.store.connect(server.folder) as connection:
+        bodies = [bytes(row[0]) for row in
+                  connection.execute("SELECT body FROM trestle_idempotency").fetchall()]
+    assert any(b'"once"' in kept for kept in bodies)
+    assert not any(secret.encode() in kept for kept in bodies)
+
+
+def test_changes_of_keys(admin):
+    """Whoever changes a key under a key of this kind has it known at once, too."""
+    path = "/keys/" + admin.create("/keys", {"name": "x", "scopes": ["names:read"]})["id"]
+    key = new_key()
+    first = patch(admin, path, {"active": False}, key)
+    assert first.status_code == 200 and first.json()["active"] is False
+    assert_replay(first, patch(admin, path, {"active": False}, key))
 
 
 def test_it_is_authorized_first(admin, public):
