@@ -1,7 +1,6 @@
 #include "api/representation.h"
 
 #include "api/conditions.h"
-#include "base/digest.h"
 #include "base/table.h"
 
 struct etag representation_etag(const struct exchange *exchange, uint64_t shape) {
@@ -15,19 +14,15 @@ static bool is_read(const struct exchange *exchange) {
 }
 
 // The fields that the handler wrote go in too: a list's links and total are told by it as well, and
-// a client that was answered 304 keeps those that it has.
-static bool hash_bytes(struct exchange *exchange) {
-    unsigned char digest[DIGEST_SIZE];
-    uint64_t hash;
+// a client that was answered 304 keeps those that it has. The seed is the same in all processes.
+static void hash_content(struct exchange *exchange) {
+    struct representation *representation = &exchange->representation;
     const struct http_answer *answer = &exchange->answer;
-    if (answer->body.failed || answer->fields.failed ||
-        !digest_sha256(buffer_text(&answer->body), digest))
-        return false;
-    memcpy(&hash, digest, sizeof hash);
-    hash = hash_mix(hash, text_hash(buffer_text(&answer->fields)));
-    exchange->representation.etag.representation =
-        hash_mix(hash, text_hash(exchange->representation.type));
-    return true;
+    uint64_t hash;
+    memcpy(&hash, exchange->service->options->secrets.cursor_key, sizeof hash);
+    hash = bytes_hash(representation->type, hash);
+    hash = bytes_hash(buffer_text(&answer->fields), hash);
+    representation->etag.representation = bytes_hash(buffer_text(&answer->body), hash);
 }
 
 static void write_etag(struct exchange *exchange) {
@@ -78,8 +73,8 @@ enum step_result represent(struct exchange *exchange) {
     struct representation *representation = &exchange->representation;
     if (!representation->type.data)
         return STEP_NEXT;
-    if (representation->hashed && !hash_bytes(exchange))
-        return exchange_out_of_memory(exchange);
+    if (representation->hashed)
+        hash_content(exchange);
     enum condition condition = CONDITION_HOLDS;
     if (exchange->handler->conditions == CONDITIONS_READ && conditions_are_there(exchange))
         condition = conditions_of_read(exchange, representation->etag);

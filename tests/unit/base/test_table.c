@@ -4,6 +4,7 @@
 #include "unit/testing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void an_empty_table_finds_nothing(void **state) {
     struct table table;
@@ -66,6 +67,34 @@ static void the_hash_is_fnv_1a(void **state) {
     assert_true(text_hash(TEXT("foobar")) == UINT64_C(0x85944171f73967e8));
 }
 
+static int compare_hashes(const void *a, const void *b) {
+    const uint64_t *left = a;
+    const uint64_t *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+// Every length, every bit and the seed make another one.
+static void the_hash_of_bytes_depends_on_all_of_them(void **state) {
+    enum { SIZE = 67, COUNT = SIZE + 1 + SIZE * 8 + 64 };
+    static uint64_t hashes[COUNT];
+    char bytes[SIZE] = {0};
+    size_t count = 0;
+    for (size_t size = 0; size <= SIZE; size++)
+        hashes[count++] = bytes_hash(text_of(bytes, size), 5);
+    for (size_t bit = 0; bit < SIZE * 8; bit++) {
+        bytes[bit / 8] = (char)(1 << bit % 8);
+        hashes[count++] = bytes_hash(text_of(bytes, SIZE), 5);
+        bytes[bit / 8] = 0;
+    }
+    for (unsigned bit = 0; bit < 64; bit++)
+        hashes[count++] = bytes_hash(text_of(bytes, SIZE), UINT64_C(5) ^ UINT64_C(1) << bit);
+    assert_int_equal(count, COUNT);
+    qsort(hashes, COUNT, sizeof *hashes, compare_hashes);
+    for (size_t i = 1; i < COUNT; i++)
+        assert_true(hashes[i - 1] != hashes[i]);
+    assert_true(bytes_hash((struct text){NULL, 0}, 5) == bytes_hash(TEXT(""), 5));
+}
+
 static void without_memory_the_table_stays_as_it_was(void **state) {
     static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
     struct table table = {0};
@@ -92,6 +121,7 @@ int main(void) {
         cmocka_unit_test(a_second_value_replaces_the_first),
         cmocka_unit_test(keys_are_bytes),
         cmocka_unit_test(the_hash_is_fnv_1a),
+        cmocka_unit_test(the_hash_of_bytes_depends_on_all_of_them),
         cmocka_unit_test(without_memory_the_table_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
