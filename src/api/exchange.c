@@ -182,6 +182,8 @@ static void fail(struct exchange *exchange) {
     if (exchange->failure.code == FAILURE_METHOD_NOT_ALLOWED)
         route_allow(exchange, &exchange->answer);
     authorize_challenge(exchange, &exchange->answer);
+    if (exchange->failure.code == FAILURE_UNSUPPORTED_MEDIA_TYPE)
+        negotiate_explain_body(exchange, &exchange->answer);
     if (failure_status(exchange->failure.code) == 500)
         log_error(exchange->service->options->log, "request %.*s: %s",
                   TEXT_ARGS(exchange->request_id), exchange->failure.detail);

@@ -21,6 +21,9 @@ enum step_result {
     STEP_FAIL,     // exchange->failure says why
 };
 
+// What a body is, by its media type.
+enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_TYPES };
+
 // What a handler does with the request's conditions.
 enum conditions_use {
     CONDITIONS_IGNORED, // they mean nothing here (RFC 9110 section 13.2.1)
@@ -50,7 +53,7 @@ struct handler {
     enum action action;  // of a resource, for authorization; ACTIONS where it is none
     bool reads_body;     // JSON of one of the accepted types
     bool body_may_lack;  // `body` is NULL then
-    bool merge_patch;    // application/merge-patch+json is accepted too
+    unsigned body_types; // besides application/json: a set of 1 << body_type
     bool answers_secret; // its answer must not be kept anywhere
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
@@ -103,6 +106,7 @@ struct exchange {
     int64_t now;                     // the one instant of this request
     struct value key;                // of the record
     struct conditions conditions;
+    enum body_type body_type;
     json_t *body;       // owned
     json_t *merged;     // owned; what validate_update made
     struct query query; // of a list

@@ -114,7 +114,7 @@ static enum step_result settle_update(struct exchange *exchange) {
 const struct handler keys_update = {
     .action = ACTION_UPDATE,
     .reads_body = true,
-    .merge_patch = true,
+    .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .validate = validate_patch,

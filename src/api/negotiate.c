@@ -140,22 +140,84 @@ static bool is_charset_utf8(struct text parameters) {
     return true;
 }
 
-bool negotiate_content_type(struct exchange *exchange) {
-    const struct http_request *request = exchange->request;
-    bool merge_patch = exchange->handler->merge_patch;
-    struct text coding = http_field(request, "Content-Encoding");
-    struct text parameters = http_field(request, "Content-Type");
-    struct text type = {"", 0};
-    bool fits = !parameters.data; // a body without a type is taken at its word
-    text_split(&parameters, ';', &type);
-    type = text_trim(type);
-    fits = fits || text_equal_ignoring_case(type, TEXT("application/json")) ||
-           (merge_patch && text_equal_ignoring_case(type, TEXT("application/merge-patch+json")));
-    if (fits && is_charset_utf8(parameters) &&
-        (!coding.data || text_equal_ignoring_case(coding, TEXT("identity"))))
+static const struct text body_types[BODY_TYPES] = {
+    [BODY_JSON] = TEXT_INIT("application/json"),
+    [BODY_MERGE_PATCH] = TEXT_INIT("application/merge-patch+json"),
+    [BODY_JSON_PATCH] = TEXT_INIT("application/json-patch+json"),
+};
+
+static bool takes(const struct handler *handler, unsigned type) {
+    return handler->reads_body && (type == BODY_JSON || (handler->body_types & 1U << type));
+}
+
+// A body without a type is taken at its word.
+static bool find_body_type(const struct handler *handler, struct text content_type,
+                           enum body_type *ret_type) {
+    struct text name = {"", 0};
+    text_split(&content_type, ';', &name);
+    name = text_trim(name);
+    if (!is_charset_utf8(content_type))
+        return false;
+    for (unsigned i = 0; i < BODY_TYPES; i++) {
+        if (!takes(handler, i) || !text_equal_ignoring_case(name, body_types[i]))
+            continue;
+        *ret_type = (enum body_type)i;
         return true;
-    exchange_fail(exchange, FAILURE_UNSUPPORTED_MEDIA_TYPE,
-                  "send the body as application/json%s, in UTF-8 and without a content coding",
-                  merge_patch ? " or application/merge-patch+json" : "");
+    }
     return false;
+}
+
+static bool is_coded(const struct http_request *request) {
+    struct text coding = http_field(request, "Content-Encoding");
+    return coding.data && !text_equal_ignoring_case(coding, TEXT("identity"));
+}
+
+static void list_body_types(const struct handler *handler, struct buffer *out) {
+    const char *comma = "";
+    for (unsigned i = 0; i < BODY_TYPES; i++) {
+        if (!takes(handler, i))
+            continue;
+        buffer_append_string(out, comma);
+        buffer_append_text(out, body_types[i]);
+        comma = ", ";
+    }
+}
+
+bool negotiate_content_type(struct exchange *exchange) {
+    struct text content_type = http_field(exchange->request, "Content-Type");
+    struct buffer types = {0};
+    if (!is_coded(exchange->request) &&
+        (!content_type.data ||
+         find_body_type(exchange->handler, content_type, &exchange->body_type)))
+        return true;
+    list_body_types(exchange->handler, &types);
+    if (types.failed)
+        exchange_out_of_memory(exchange);
+    else
+        exchange_fail(exchange, FAILURE_UNSUPPORTED_MEDIA_TYPE,
+                      "send the body in UTF-8 and without a content coding, as %.*s",
+                      TEXT_ARGS(buffer_text(&types)));
+    buffer_free(&types);
+    return false;
+}
+
+void negotiate_write_body_types(const struct handler *handler, const char *field,
+                                struct http_answer *answer) {
+    buffer_append_string(&answer->fields, field);
+    buffer_append_text(&answer->fields, TEXT(": "));
+    list_body_types(handler, &answer->fields);
+    buffer_append_text(&answer->fields, TEXT("\r\n"));
+}
+
+void negotiate_explain_body(const struct exchange *exchange, struct http_answer *answer) {
+    static const char *const fields[HTTP_METHOD_OTHER + 1] = {
+        [HTTP_METHOD_POST] = "Accept-Post",
+        [HTTP_METHOD_PATCH] = "Accept-Patch",
+        [HTTP_METHOD_PUT] = "Accept",
+    };
+    const char *field = fields[exchange->request->method];
+    if (is_coded(exchange->request))
+        http_answer_field(answer, "Accept-Encoding", TEXT("identity"));
+    else if (field)
+        negotiate_write_body_types(exchange->handler, field, answer);
 }

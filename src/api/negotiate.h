@@ -21,3 +21,11 @@ bool negotiate_parameters(struct exchange *exchange, const char *const *known);
 
 // Whether the body's type is one that the handler reads; sets the failure otherwise.
 bool negotiate_content_type(struct exchange *exchange);
+
+// Adds a field (Accept-Post, Accept-Patch) that lists the types of bodies which a handler reads.
+void negotiate_write_body_types(const struct handler *handler, const char *field,
+                                struct http_answer *answer);
+
+// What goes with a 415: the field that says which body would have done (RFC 5789 section 2.2, RFC
+// 9110 section 15.5.16).
+void negotiate_explain_body(const struct exchange *exchange, struct http_answer *answer);

@@ -118,6 +118,23 @@ static json_t *stored_tree(struct exchange *exchange) {
     return tree;
 }
 
+// What the stored record becomes by the body, in exchange->values. Sets the failure otherwise.
+static bool patch_record(struct exchange *exchange, const json_t *current) {
+    struct validation validation = record_validation(exchange);
+    const struct value *stored = exchange->stored;
+    size_t most = exchange->service->options->limits.max_body;
+    json_decref(exchange->merged);
+    exchange->merged =
+        exchange->body_type == BODY_JSON_PATCH
+            ? validate_operations(&validation, current, exchange->body, most, stored,
+                                  exchange->values, &exchange->failure)
+            : validate_update(&validation, current, exchange->body, stored, exchange->values);
+    bool right = exchange->merged && is_right(exchange);
+    if (!right && exchange->failure.code == FAILURE_NONE)
+        record_invalid(exchange);
+    return right;
+}
+
 static enum step_result settle_update(struct exchange *exchange) {
     if (exchange->stage != CHANGE_READ)
         return settle_written(exchange);
@@ -127,28 +144,20 @@ static enum step_result settle_update(struct exchange *exchange) {
         return record_missing(exchange);
     if (!conditions_hold(exchange, &exchange->version))
         return STEP_FAIL;
-    json_t *tree = stored_tree(exchange);
-    if (!tree)
-        return STEP_FAIL;
     exchange->values = record_values(exchange);
-    struct validation validation = record_validation(exchange);
-    json_decref(exchange->merged);
-    exchange->merged = NULL;
-    if (exchange->values)
-        exchange->merged =
-            validate_update(&validation, tree, exchange->body, exchange->stored, exchange->values);
-    json_decref(tree);
     if (!exchange->values)
         return exchange_out_of_memory(exchange);
-    return exchange->merged && is_right(exchange) ? go_to(exchange, CHANGE_WRITE)
-                                                  : record_invalid(exchange);
+    json_t *current = stored_tree(exchange);
+    bool patched = current && patch_record(exchange, current);
+    json_decref(current);
+    return patched ? go_to(exchange, CHANGE_WRITE) : STEP_FAIL;
 }
 
 const struct handler records_update = {
     .action = ACTION_UPDATE,
     .reads_body = true,
     .conditions = CONDITIONS_CHANGE,
-    .merge_patch = true,
+    .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .prepare = record_read_key,
     .plan = record_plan_change,
     .on_row = record_on_change_row,

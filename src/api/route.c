@@ -3,6 +3,7 @@
 #include "api/authorize.h"
 #include "api/health.h"
 #include "api/keys.h"
+#include "api/negotiate.h"
 #include "api/records.h"
 
 // What a path can be, and what serves each method there.
@@ -188,9 +189,23 @@ void route_allow(struct exchange *exchange, struct http_answer *answer) {
         write_allow(exchange, handlers, answer);
 }
 
+// The bodies that are taken where a method is served.
+static void write_accepted(const struct exchange *exchange, const handlers_by_method *handlers,
+                           enum http_method method, const char *field, struct http_answer *answer) {
+    const struct handler *handler = (*handlers)[method];
+    if (handler && handler->reads_body && is_allowed(exchange, handler))
+        negotiate_write_body_types(handler, field, answer);
+}
+
 static enum step_result settle_options(struct exchange *exchange) {
-    exchange->answer.status = 204;
-    route_allow(exchange, &exchange->answer);
+    struct http_answer *answer = &exchange->answer;
+    const handlers_by_method *handlers = handlers_of(exchange);
+    answer->status = 204;
+    if (!handlers)
+        return exchange_out_of_memory(exchange); // it was there when the request was routed
+    write_allow(exchange, handlers, answer);
+    write_accepted(exchange, handlers, HTTP_METHOD_POST, "Accept-Post", answer);
+    write_accepted(exchange, handlers, HTTP_METHOD_PATCH, "Accept-Patch", answer);
     return STEP_NEXT;
 }
 

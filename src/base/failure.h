@@ -32,6 +32,7 @@
     X(REFERENCE_MISSING, 409, "reference-missing", "The record refers to one that is not there")   \
     X(IN_USE, 409, "in-use", "Other records refer to this one")                                    \
     X(CONTENTION, 409, "contention", "The record changed too often meanwhile")                     \
+    X(PATCH_CONFLICT, 409, "patch-conflict", "The patch does not fit the record as it is")         \
     X(OVERFLOW, 409, "overflow", "A number would not fit")                                         \
     X(TRANSITION_CLOSED, 409, "transition-closed", "The record does not let this happen now")      \
     X(IDEMPOTENCY_IN_PROGRESS, 409, "idempotency-in-progress",                                     \

@@ -241,8 +241,10 @@ static size_t join_fields(const struct http_request *request, struct text name, 
     for (size_t i = find_field(request, name, 0); i < request->field_count;
          i = find_field(request, name, i + 1)) {
         struct text value = request->fields[i].value;
-        if (size && out)
-            memcpy(out + size, ", ", 2);
+        if (size && out) {
+            out[size] = ',';
+            out[size + 1] = ' ';
+        }
         size += size ? 2 : 0;
         if (out && value.size)
             memcpy(out + size, value.data, value.size);

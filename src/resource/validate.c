@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "resource/expression.h"
 #include "resource/json_equality.h"
+#include "resource/json_patch.h"
 #include "resource/property_value.h"
 
 #include <stdarg.h>
@@ -400,6 +401,75 @@ json_t *validate_update(const struct validation *validation, const json_t *curre
         return NULL;
     }
     return merged;
+}
+
+// What operations work on: a test or a copy would tell what is never shown.
+static json_t *shown_members(const struct resource *resource, const json_t *current) {
+    json_t *shown = json_copy((json_t *)current);
+    for (size_t i = 0; shown && i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (property->write_only)
+            (void)json_object_deln(shown, property->name.data, property->name.size);
+    }
+    return shown;
+}
+
+// Gives back what the operations did not see and did not add. False when there is no memory.
+static bool keep_write_only(const struct resource *resource, const json_t *current,
+                            json_t *patched) {
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const char *name = resource->properties[i].name.data;
+        json_t *stored = json_object_get(current, name);
+        if (resource->properties[i].write_only && stored && !json_object_get(patched, name) &&
+            json_object_set_nocheck(patched, name, stored) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void check_kept(const struct validation *validation, const json_t *patched,
+                       const struct value *stored) {
+    const struct resource *resource = validation->resource;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        struct json_path path = {.name = property->name};
+        if ((property->read_only || property == resource->key.property) && !property->write_only &&
+            !value_is_null(stored[i]) && !member_of(patched, property))
+            schema_fault(validation->faults, &path, "is read-only and cannot be removed");
+    }
+}
+
+static bool validate_patched(const struct validation *validation, const json_t *current,
+                             json_t *patched, const struct value *stored, struct value *values) {
+    if (!json_is_object(patched)) {
+        faults_add(validation->faults, TEXT(""), "must leave an object");
+        return false;
+    }
+    if (!keep_write_only(validation->resource, current, patched)) {
+        validation->faults->out_of_memory = true;
+        return false;
+    }
+    check_kept(validation, patched, stored);
+    return validate_replace(validation, patched, stored, values);
+}
+
+json_t *validate_operations(const struct validation *validation, const json_t *current,
+                            const json_t *patch, size_t most, const struct value *stored,
+                            struct value *values, struct failure *failure) {
+    failure->code = FAILURE_NONE;
+    if (!json_patch_check(patch, validation->faults))
+        return NULL;
+    json_t *shown = shown_members(validation->resource, current);
+    if (!shown) {
+        failure_out_of_memory(failure);
+        return NULL;
+    }
+    json_t *patched = json_patch_apply(shown, patch, most, validation->faults, failure);
+    json_decref(shown);
+    if (!patched || validate_patched(validation, current, patched, stored, values))
+        return patched;
+    json_decref(patched);
+    return NULL;
 }
 
 void validate_stored(const struct validation *validation, const json_t *record,

@@ -56,6 +56,14 @@ bool validate_replace(const struct validation *validation, const json_t *body,
 json_t *validate_update(const struct validation *validation, const json_t *current,
                         const json_t *patch, const struct value *stored, struct value *values);
 
+// The record that a stored one becomes by an RFC 6902 patch of its JSON form; as above, but for
+// what the failure says: FAILURE_PATCH_CONFLICT or FAILURE_OUT_OF_MEMORY, or FAILURE_NONE where
+// there are faults. Operations do not see write-only properties, which stay as they are unless they
+// are added; `most` as in json_patch.h.
+json_t *validate_operations(const struct validation *validation, const json_t *current,
+                            const json_t *patch, size_t most, const struct value *stored,
+                            struct value *values, struct failure *failure);
+
 // One property's value from the text of a query parameter or a path: `detail` says what would be
 // right where it does not fit. Only types and formats are looked at, and not for VALUE_JSON
 // properties, which have no such form. A KEY_SHA256 is hexadecimal of either case.

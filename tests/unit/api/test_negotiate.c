@@ -51,7 +51,7 @@ static void content_types(void **state) {
     static const struct {
         const char *type;
         const char *coding;
-        bool merge_patch;
+        bool patches;
         bool fits;
     } rows[] = {
         {NULL, NULL, false, true},
@@ -63,6 +63,8 @@ static void content_types(void **state) {
         {"application/json", "gzip", false, false},
         {"application/merge-patch+json", NULL, true, true},
         {"application/merge-patch+json", NULL, false, false},
+        {"application/json-patch+json", NULL, true, true},
+        {"application/json-patch+json", NULL, false, false},
         {"application/x-www-form-urlencoded", NULL, false, false},
         {"text/plain", NULL, true, false},
         {"", NULL, false, false},
@@ -70,7 +72,9 @@ static void content_types(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench bench;
-        struct handler handler = {.merge_patch = rows[i].merge_patch};
+        struct handler handler = {.reads_body = true};
+        if (rows[i].patches)
+            handler.body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_POST, "POST", "/coupons");
         exchange->handler = &handler;
         if (rows[i].type)
