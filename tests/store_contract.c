@@ -853,6 +853,16 @@ static void late_calls_in_groups(void **state) {
                    "i", "56");
 }
 
+static void ignore_news(void *owner) {}
+
+// A store that hears of nothing may be asked, too.
+static void who_listens_is_served_like_others(void **state) {
+    struct harness *harness = harness_of(state);
+    store_listen(harness->session, ignore_news, NULL);
+    put_item(harness, "a", 1);
+    expect_items(harness, "'a', 1");
+}
+
 static void groups_are_counted(void **state) {
     struct harness *harness = harness_of(state);
     struct store_statistics before;
@@ -1342,6 +1352,7 @@ int main(void) {
         SCENE_TEST(a_job_that_fails_takes_no_other_with_it),
         SCENE_TEST(a_job_submitted_when_another_is_done_comes_after_it),
         SCENE_TEST(late_calls_in_groups),
+        SCENE_TEST(who_listens_is_served_like_others),
         SCENE_TEST(groups_are_counted),
         SCENE_TEST(a_job_may_be_submitted_again_when_done),
         SCENE_TEST(reads_do_not_starve_the_loop),

@@ -113,6 +113,13 @@ static struct work *grouped_insert(struct harness *harness, const char *name, in
     return work;
 }
 
+static enum outcome_kind insert_one(struct harness *harness) {
+    struct work *work = grouped_insert(harness, "x", 0);
+    enum outcome_kind kind = work_run(work);
+    free(work);
+    return kind;
+}
+
 static void submit_all(struct harness *harness, struct work *works[WORKS]) {
     for (size_t i = 0; i < WORKS; i++)
         assert_true(work_submit(works[i]));
@@ -469,6 +476,80 @@ static void an_error_in_the_pipeline_hurts_nobody_else(void **state) {
     }
 }
 
+// --- news
+
+static void count_news(void *owner) {
+    unsigned *count = owner;
+    (*count)++;
+}
+
+static void wait_for_news(struct harness *harness, const unsigned *count, unsigned wanted) {
+    while (*count < wanted)
+        uv_run(&harness->loop, UV_RUN_ONCE);
+}
+
+static void tell_all(const char *sql) {
+    char url[512];
+    database_url(database, url, sizeof url);
+    PGconn *connection = PQconnectdb(url);
+    query(connection, sql);
+    PQfinish(connection);
+}
+
+// Each time somebody tells, and each time that it could not be heard before.
+static void news_is_heard(void **state) {
+    struct scene *scene =
+        scene_open(&(struct postgres_options){.connections = 4, .listen_url = ""}, "");
+    struct harness *harness = &scene->harness;
+    unsigned heard = 0;
+    store_listen(harness->session, count_news, &heard);
+    wait_for_news(harness, &heard, 1); // it listens
+    for (unsigned i = 0; i < 5; i++) {
+        unsigned before = heard;
+        tell_all("NOTIFY trestle");
+        wait_for_news(harness, &heard, before + 1);
+        assert_int_equal(heard, before + 1);
+        assert_int_equal(insert_one(harness), i ? OUTCOME_CONFLICT : OUTCOME_DONE);
+    }
+    tell_all("NOTIFY another");
+    tell_all("BEGIN; NOTIFY trestle; ROLLBACK");
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned before = heard;
+        end_connections();
+        wait_for_news(harness, &heard, before + 1); // it listens again
+        tell_all("NOTIFY trestle; SELECT pg_notify('trestle', 'twice')");
+        wait_for_news(harness, &heard, before + 2);
+    }
+    scene_close(scene);
+}
+
+// To listen is its own affair: jobs are run all the same, and the session ends in order.
+static void nobody_may_be_there_to_listen_to(void **state) {
+    const struct postgres_options options = {.connections = 4,
+                                             .listen_url = "postgresql://nobody@127.0.0.1:1/x"};
+    for (size_t i = 0; i < 2; i++) {
+        struct scene *scene = scene_open(&options, "");
+        unsigned heard = 0;
+        store_listen(scene->harness.session, count_news, &heard);
+        for (unsigned j = 0; j < 50 * i; j++) {
+            assert_int_equal(insert_one(&scene->harness), j ? OUTCOME_CONFLICT : OUTCOME_DONE);
+            usleep(1000);
+        }
+        scene_close(scene);
+        assert_int_equal(heard, 0);
+    }
+}
+
+static void who_was_not_asked_to_listen_does_not(void **state) {
+    struct harness *harness = harness_of(state);
+    unsigned heard = 0;
+    store_listen(harness->session, count_news, &heard);
+    assert_int_equal(insert_one(harness), OUTCOME_DONE);
+    tell_all("NOTIFY trestle");
+    assert_int_equal(insert_one(harness), OUTCOME_CONFLICT);
+    assert_int_equal(heard, 0);
+}
+
 // --- servers
 
 static void expect_refusal(const char *url, enum failure_code code, const char *says) {
@@ -497,16 +578,13 @@ static void what_is_wrong_is_said(void **state) {
     expect_refusal("postgresql://u:secret@[::1/x", FAILURE_INVALID_SETTING, "IPv6");
     expect_refusal("postgresql://u:secret%00@h/x", FAILURE_INVALID_SETTING, "percent-encoded");
     expect_refusal("postgresql://u:secret@h/x?nonsense=1", FAILURE_INVALID_SETTING, "parameter");
+    expect_refusal("postgresql://u:very@secret@h/x", FAILURE_INVALID_SETTING, "%40");
+    expect_refusal("postgresql://u:secret/y@h/x", FAILURE_INVALID_SETTING, "%2F");
+    expect_refusal("postgresql://h/x?host=a,@b@secret", FAILURE_INVALID_SETTING, "%40");
+    expect_refusal("postgresql://u:secret@/x?host=@nobody-is-there", FAILURE_UNAVAILABLE, "nobody");
     char url[512];
     database_url("nowhere", url, sizeof url);
     expect_refusal(url, FAILURE_UNAVAILABLE, "\"nowhere\" does not exist");
-}
-
-static enum outcome_kind insert_one(struct harness *harness) {
-    struct work *work = grouped_insert(harness, "x", 0);
-    enum outcome_kind kind = work_run(work);
-    free(work);
-    return kind;
 }
 
 // While the server is away, jobs are not kept waiting; when it is back they are served soon.
@@ -558,6 +636,9 @@ int main(void) {
         SCENE_TEST(the_network_fails_at_every_byte),
         SCENE_TEST(stale_statements_are_prepared_anew),
         SCENE_TEST(an_error_in_the_pipeline_hurts_nobody_else),
+        cmocka_unit_test(news_is_heard),
+        cmocka_unit_test(nobody_may_be_there_to_listen_to),
+        SCENE_TEST(who_was_not_asked_to_listen_does_not),
         cmocka_unit_test(other_encodings_are_refused),
         cmocka_unit_test(what_is_wrong_is_said),
         SCENE_TEST(jobs_do_not_pile_up),

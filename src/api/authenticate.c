@@ -120,7 +120,7 @@ enum step_result authenticate(struct exchange *exchange) {
         return STEP_NEXT;
     if (!digest_sha256(presented, identity->digest))
         return exchange_out_of_memory(exchange);
-    if (digest_equal(identity->digest, service->options->secrets.admin_digest, DIGEST_SIZE)) {
+    if (digest_equal(identity->digest, service->secrets.admin_digest, DIGEST_SIZE)) {
         identity->kind = IDENTITY_ADMIN;
         identity->state = KEY_GOOD;
         return STEP_NEXT;

@@ -4,7 +4,7 @@
 enum { LIST_PAGE, LIST_COUNT };
 
 static struct text cursor_secret(const struct exchange *exchange) {
-    return text_of((const char *)exchange->service->options->secrets.cursor_key, DIGEST_SIZE);
+    return text_of((const char *)exchange->service->secrets.cursor_key, DIGEST_SIZE);
 }
 
 static enum step_result prepare_list(struct exchange *exchange) {

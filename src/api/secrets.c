@@ -109,18 +109,25 @@ static bool read_secret(struct meta *meta, const char *name, unsigned char *out,
     return meta->is_found && text_hex_decode(text_of(meta->found, HEX_SIZE), out, DIGEST_SIZE);
 }
 
-// Stores a secret unless another process was quicker, and reads back the one that counts.
-static bool settle_secret(struct meta *meta, const char *name, unsigned char *secret,
-                          struct failure *failure) {
+// Stores a secret by one of the plan's statements, and has other processes see it.
+static bool write_secret(struct meta *meta, const struct statement *statement, const char *name,
+                         const unsigned char *secret, struct failure *failure) {
     char hex[HEX_SIZE];
     text_hex_encode(secret, DIGEST_SIZE, hex);
     struct value parameters[2] = {value_text(VALUE_TEXT, text_from_string(name)),
                                   value_text(VALUE_TEXT, text_of(hex, HEX_SIZE))};
-    struct call call = {.statement = &meta->plan.insert,
-                        .parameters = parameters,
-                        .parameter_count = 2,
-                        .expect = EXPECT_ANY};
-    if (!run(meta, JOB_WRITE, &call, 1, failure))
+    struct call calls[2] = {{.statement = statement,
+                             .parameters = parameters,
+                             .parameter_count = 2,
+                             .expect = EXPECT_ANY},
+                            {.statement = &meta->plan.raise, .expect = EXPECT_ANY}};
+    return run(meta, JOB_WRITE, calls, 2, failure);
+}
+
+// Stores a secret unless another process was quicker, and reads back the one that counts.
+static bool settle_secret(struct meta *meta, const char *name, unsigned char *secret,
+                          struct failure *failure) {
+    if (!write_secret(meta, &meta->plan.insert, name, secret, failure))
         return false;
     if (read_secret(meta, name, secret, failure))
         return true;
@@ -139,10 +146,22 @@ static bool load_cursor_key(struct meta *meta, unsigned char *key, struct failur
     return settle_secret(meta, cursor_name, key, failure);
 }
 
+// A configured key is stored where it is not the one that is there.
+static bool set_admin_key(struct meta *meta, struct text admin_key, unsigned char *digest,
+                          struct failure *failure) {
+    unsigned char stored[DIGEST_SIZE];
+    if (!digest_sha256(admin_key, digest))
+        return failure_out_of_memory(failure);
+    if (read_secret(meta, admin_name, stored, failure) && digest_equal(stored, digest, DIGEST_SIZE))
+        return true;
+    return failure->code == FAILURE_NONE &&
+           write_secret(meta, &meta->plan.replace, admin_name, digest, failure);
+}
+
 static bool load_admin_key(struct meta *meta, struct text admin_key, unsigned char *digest,
                            char made_key[SECRET_SIZE], struct failure *failure) {
     if (admin_key.size)
-        return digest_sha256(admin_key, digest) || failure_out_of_memory(failure);
+        return set_admin_key(meta, admin_key, digest, failure);
     if (read_secret(meta, admin_name, digest, failure))
         return true;
     if (failure->code != FAILURE_NONE)
@@ -175,4 +194,63 @@ bool secrets_load(struct store *store, struct text admin_key, struct secrets *re
         memcpy(ret_made_key, made_key, SECRET_SIZE);
     }
     return ok;
+}
+
+// --- watching
+
+static struct watched_secrets *secrets_of(struct watched *base) {
+    return (struct watched_secrets *)base; // its first member
+}
+
+static void begin_reading(struct watched *base) {
+    struct watched_secrets *watched = secrets_of(base);
+    watched->found = watched->secrets; // what is not there, or is none, goes on to count
+}
+
+static bool take_row(struct watched *base, size_t call, const struct value *cells) {
+    (void)call;
+    struct secrets *found = &secrets_of(base)->found;
+    unsigned char *secret = NULL;
+    unsigned char bytes[DIGEST_SIZE];
+    if (text_is(cells[0].text, admin_name))
+        secret = found->admin_digest;
+    else if (text_is(cells[0].text, cursor_name))
+        secret = found->cursor_key;
+    if (secret && text_hex_decode(cells[1].text, bytes, sizeof bytes))
+        memcpy(secret, bytes, sizeof bytes);
+    return true;
+}
+
+static bool hand_on(struct watched *base) {
+    struct watched_secrets *watched = secrets_of(base);
+    bool same =
+        digest_equal(watched->found.admin_digest, watched->secrets.admin_digest, DIGEST_SIZE) &&
+        digest_equal(watched->found.cursor_key, watched->secrets.cursor_key, DIGEST_SIZE);
+    if (!same && !watched->on_secrets(watched->owner, &watched->found))
+        return false;
+    watched->secrets = watched->found;
+    return true;
+}
+
+bool watched_secrets_init(struct watched_secrets *watched, enum store_dialect dialect,
+                          const struct secrets *secrets,
+                          bool (*on_secrets)(void *owner, const struct secrets *secrets),
+                          void *owner) {
+    *watched =
+        (struct watched_secrets){.secrets = *secrets, .on_secrets = on_secrets, .owner = owner};
+    if (!meta_plan_make(&watched->arena, dialect_of(dialect), &watched->plan)) {
+        arena_free(&watched->arena);
+        return false;
+    }
+    watched->call = (struct call){.statement = &watched->plan.list, .expect = EXPECT_ANY};
+    watched->base = (struct watched){.calls = &watched->call,
+                                     .call_count = 1,
+                                     .on_begin = begin_reading,
+                                     .on_row = take_row,
+                                     .on_changed = hand_on};
+    return true;
+}
+
+void watched_secrets_free(struct watched_secrets *watched) {
+    arena_free(&watched->arena);
 }

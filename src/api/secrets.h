@@ -1,9 +1,10 @@
 // The secrets that every process on one database shares: the administrator's key (as its SHA-256)
-// and the key that cursors are authenticated with. Read once at start, immutable afterwards.
+// and the key that cursors are authenticated with. Read at start, and anew when another process
+// changed them.
 #pragma once
 
+#include "api/watch.h"
 #include "base/digest.h"
-#include "resource/meta.h"
 
 struct secrets {
     unsigned char admin_digest[DIGEST_SIZE];
@@ -21,9 +22,29 @@ bool secret_make(char out[SECRET_SIZE]);
 // mistyped is told without asking the database.
 bool secret_is_well_formed(struct text text);
 
+// Has a watch read the secrets anew, and hands on those that are new.
+struct watched_secrets {
+    struct watched base; // first, so that one is the other
+    struct arena arena;
+    struct meta_plan plan;
+    struct call call;
+    struct secrets secrets; // as they are known now
+    struct secrets found;
+    // False where they could not be handed on; they will be tried again.
+    bool (*on_secrets)(void *owner, const struct secrets *secrets);
+    void *owner;
+};
+
+// `secrets` are those that were loaded. False when there is no memory.
+bool watched_secrets_init(struct watched_secrets *watched, enum store_dialect dialect,
+                          const struct secrets *secrets,
+                          bool (*on_secrets)(void *owner, const struct secrets *secrets),
+                          void *owner);
+void watched_secrets_free(struct watched_secrets *watched); // takes zeroed memory
+
 // Loads the secrets from the store, which must have its system tables, making those that are not
-// there yet. `admin_key` is the configured key, or empty: then the stored digest counts, and where
-// there is none a key is made, stored as its digest, and given in `ret_made_key` (else "") to be
-// shown this one time.
+// there yet. `admin_key` is the configured key, which from then on is that of all processes, or
+// empty: then the stored digest counts, and where there is none a key is made, stored as its
+// digest, and given in `ret_made_key` (else "") to be shown this one time.
 bool secrets_load(struct store *store, struct text admin_key, struct secrets *ret_secrets,
                   char ret_made_key[SECRET_SIZE], struct failure *failure);

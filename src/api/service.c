@@ -85,6 +85,10 @@ void service_reload(struct service *service, struct catalogue *catalogue) {
     service->catalogue = catalogue;
 }
 
+void service_renew(struct service *service, const struct secrets *secrets) {
+    service->secrets = *secrets;
+}
+
 void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner) {
     if (service->stopping)
         return;
@@ -128,7 +132,7 @@ static bool open_parts(struct service *service, struct failure *failure) {
 bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
                    size_t socket_count, struct catalogue *catalogue,
                    const struct service_options *options, struct failure *failure) {
-    *service = (struct service){.options = options, .loop = loop};
+    *service = (struct service){.options = options, .loop = loop, .secrets = options->secrets};
     service->handler = (struct http_handler){.on_head = on_head,
                                              .on_body = on_body,
                                              .on_gone = on_gone,

@@ -13,7 +13,7 @@
 struct service_options {
     struct store *store;
     struct log *log;
-    struct secrets secrets;
+    struct secrets secrets; // as they are when services start
     struct http_limits limits;
     unsigned query_timeout;    // milliseconds
     unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
@@ -28,6 +28,7 @@ struct service {
     const struct service_options *options;
     uv_loop_t *loop;
     struct catalogue *catalogue; // a reference
+    struct secrets secrets;
     struct store_session *session;
     struct http_server *servers[SERVICE_MAX_SOCKETS]; // one a listening socket
     size_t server_count;
@@ -56,6 +57,9 @@ void service_sweep(struct service *service);
 // Serves by another catalogue from the next request on; takes a reference. Requests under way end
 // with the one that they began with.
 void service_reload(struct service *service, struct catalogue *catalogue);
+
+// Goes by other secrets from now on.
+void service_renew(struct service *service, const struct secrets *secrets);
 
 // Ends in order: requests under way are answered, the session is detached, then on_stopped is
 // called, after which nothing of the service is left on the loop.

@@ -122,6 +122,8 @@ struct meta_rows {
 
 static bool on_meta_row(struct job *job, size_t call, const struct value *cells) {
     struct meta_rows *meta = job->owner;
+    if (text_is(cells[0].text, META_VERSION)) // the target counts its own changes
+        return true;
     struct value(*row)[2] = arena_grow(&meta->arena, &meta->rows, meta->count, sizeof *row);
     if (!row || !value_copy(&meta->arena, cells[0], &(*row)[0]) ||
         !value_copy(&meta->arena, cells[1], &(*row)[1]))
@@ -151,7 +153,7 @@ static bool read_meta(struct run *run, struct meta_rows *meta, struct failure *f
 
 static bool write_meta(struct run *run, struct meta_rows *meta, struct failure *failure) {
     struct meta_plan plan;
-    struct call *calls = arena_allocate_zero(&meta->arena, meta->count, sizeof *calls);
+    struct call *calls = arena_allocate_zero(&meta->arena, meta->count + 1, sizeof *calls);
     if (!calls || !meta_plan_make(&meta->arena, run->to.catalogue->dialect, &plan))
         return failure_out_of_memory(failure);
     for (size_t i = 0; i < meta->count; i++)
@@ -159,7 +161,8 @@ static bool write_meta(struct run *run, struct meta_rows *meta, struct failure *
                                  .parameters = meta->rows[i],
                                  .parameter_count = 2,
                                  .expect = 1};
-    struct job job = {.kind = JOB_WRITE, .calls = calls, .call_count = meta->count};
+    calls[meta->count] = (struct call){.statement = &plan.raise, .expect = EXPECT_ANY};
+    struct job job = {.kind = JOB_WRITE, .calls = calls, .call_count = meta->count + 1};
     return caller_run(&run->copying.target, &job, failure);
 }
 

@@ -25,6 +25,16 @@ struct worker {
     struct letter ended; // to the main thread
 };
 
+// Definitions are read, and tables changed, beside the main thread's loop, which has to see to
+// signals and to what other processes change meanwhile.
+struct reload {
+    uv_work_t work;
+    struct catalogue *catalogue; // what came of it, or NULL …
+    struct failure failure;      // … and why
+    bool is_running;
+    bool again; // it was asked for once more meanwhile
+};
+
 // The process: the main thread's loop has the signals, the workers do the work.
 struct server {
     const struct settings *settings;
@@ -36,6 +46,11 @@ struct server {
     uv_signal_t interrupt;
     uv_signal_t hang_up;
     uv_timer_t flush; // writes the gathered log lines
+    struct reload reload;
+    struct watch watch;
+    struct watched_secrets secrets;
+    struct watched *watched[1];
+    bool is_watching;
     struct worker *workers;
     unsigned worker_count;
     unsigned running;
@@ -59,6 +74,21 @@ static void on_stop_order(struct letter *letter) {
     void *owner = (char *)letter - offsetof(struct worker, stop_order);
     struct worker *worker = owner;
     service_stop(&worker->service, on_service_stopped, worker);
+}
+
+// Secrets for a worker, which frees the order.
+struct new_secrets {
+    struct letter letter;
+    struct worker *worker;
+    struct secrets secrets;
+};
+
+static void on_new_secrets(struct letter *letter) {
+    void *owner = (char *)letter - offsetof(struct new_secrets, letter);
+    struct new_secrets *order = owner;
+    service_renew(&order->worker->service, &order->secrets);
+    explicit_bzero(&order->secrets, sizeof order->secrets);
+    free(order);
 }
 
 // Definitions for a worker, which frees the order.
@@ -122,6 +152,8 @@ static void stop(struct server *server) {
         return;
     server->stopping = true;
     close_sockets(server);
+    if (server->is_watching)
+        watch_stop(&server->watch, NULL, NULL);
     for (unsigned i = 0; i < server->worker_count; i++) {
         if (server->workers[i].is_running)
             mailbox_post(&server->workers[i].mailbox, &server->workers[i].stop_order);
@@ -153,25 +185,72 @@ static bool hand_out_catalogue(struct server *server) {
     return all;
 }
 
-static void reload(struct server *server) {
+// On another thread.
+static void run_reload(uv_work_t *work) {
+    struct server *server = work->data;
+    server->reload.catalogue =
+        workspace_reload(server->settings, &server->workspace, &server->reload.failure);
+}
+
+static void reload(struct server *server);
+
+static void on_reloaded(uv_work_t *work, int status) {
+    struct server *server = work->data;
     struct log *log = server->workspace.log;
-    struct failure failure;
-    if (!workspace_reload(server->settings, &server->workspace, &failure))
-        log_error(log, "SIGHUP: the old definitions stay: %s", failure.detail);
-    else if (!hand_out_catalogue(server))
-        log_error(log, "SIGHUP: no memory for the new definitions; send it again");
-    else
-        log_info(log, "SIGHUP: serving %zu resources", server->workspace.catalogue->resource_count);
+    struct catalogue *catalogue = server->reload.catalogue;
+    server->reload.is_running = false;
+    if (!catalogue) {
+        log_error(log, "SIGHUP: the old definitions stay: %s", server->reload.failure.detail);
+    } else {
+        catalogue_release(server->workspace.catalogue);
+        server->workspace.catalogue = catalogue;
+        if (server->stopping) // there is nobody to give it to any more
+            return;
+        if (hand_out_catalogue(server))
+            log_info(log, "SIGHUP: serving %zu resources", catalogue->resource_count);
+        else
+            log_error(log, "SIGHUP: no memory for the new definitions; send it again");
+    }
+    if (server->reload.again && !server->stopping)
+        reload(server);
+}
+
+static void reload(struct server *server) {
+    server->reload.again = server->reload.is_running;
+    if (server->reload.is_running)
+        return;
+    server->reload.is_running = true;
+    server->reload.work.data = server;
+    // It fails only where there is no function to run.
+    (void)uv_queue_work(&server->loop, &server->reload.work, run_reload, on_reloaded);
 }
 
 static void on_hang_up(uv_signal_t *signal, int number) {
     struct server *server = signal->data;
     struct failure failure;
-    if (server->stopping)
+    if (server->stopping || !server->workspace.store) // or it waits, and will read them anyway
         return;
     if (!log_reopen(server->workspace.log, &failure))
         log_error(server->workspace.log, "SIGHUP: the old log stays: %s", failure.detail);
     reload(server);
+}
+
+// Gives every worker the secrets that another process has stored.
+static bool hand_out_secrets(void *owner, const struct secrets *secrets) {
+    struct server *server = owner;
+    bool all = true;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct new_secrets *order = malloc(sizeof *order);
+        all = all && order;
+        if (!order)
+            continue;
+        *order = (struct new_secrets){
+            .letter.deliver = on_new_secrets, .worker = &server->workers[i], .secrets = *secrets};
+        mailbox_post(&server->workers[i].mailbox, &order->letter);
+    }
+    log_info(server->workspace.log,
+             "another process has stored another administrator's key or cursor key");
+    return all;
 }
 
 static void on_flush(uv_timer_t *timer) {
@@ -302,6 +381,17 @@ static bool load_secrets(struct server *server, struct failure *failure) {
     return true;
 }
 
+static bool start_watching(struct server *server, struct failure *failure) {
+    struct store *store = server->workspace.store;
+    if (!watched_secrets_init(&server->secrets, store_dialect(store), &server->options.secrets,
+                              hand_out_secrets, server))
+        return failure_out_of_memory(failure);
+    server->watched[0] = &server->secrets.base;
+    server->is_watching = watch_start(&server->watch, &server->loop, store, server->workspace.log,
+                                      server->watched, 1, failure);
+    return server->is_watching;
+}
+
 static void announce(const struct server *server) {
     for (size_t i = 0; i < server->socket_count; i++) {
         struct buffer where = {0};
@@ -357,11 +447,17 @@ static bool open_workspace(struct server *server, struct failure *failure) {
 }
 
 static bool start(struct server *server, struct failure *failure) {
+    const struct settings *settings = server->settings;
+    if (settings->database_listen && settings->database.dialect != STORE_POSTGRES)
+        return failure_set(failure, FAILURE_INVALID_SETTING,
+                           "database_listen: only PostgreSQL tells of changes; the database is "
+                           "SQLite's");
     raise_descriptor_limit();
     if (!open_sockets(server, failure) || !open_workspace(server, failure))
         return false;
     set_options(server);
-    return load_secrets(server, failure) && start_workers(server, failure);
+    return load_secrets(server, failure) && start_workers(server, failure) &&
+           start_watching(server, failure);
 }
 
 static void serve(struct server *server, struct failure *failure) {
@@ -380,6 +476,7 @@ static void clean_up(struct server *server) {
         (void)uv_loop_close(&server->workers[i].loop); // its handles were closed by its thread
     free(server->workers);
     close_sockets(server);
+    watched_secrets_free(&server->secrets);
     workspace_close(&server->workspace);
 }
 

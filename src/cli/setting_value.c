@@ -235,6 +235,23 @@ static bool read_database(const struct setting *setting, struct text text,
     return true;
 }
 
+static bool read_direct(const struct setting *setting, struct text text, struct settings *settings,
+                        void *field, struct failure *failure) {
+    const char *url = NULL;
+    if (is_postgres_url(text)) {
+        url = keep(settings, text, failure);
+        if (!url)
+            return false;
+    } else if (text_is(text, "on") || text_is(text, "true")) {
+        url = "";
+    } else if (!text_is(text, "off") && !text_is(text, "false")) {
+        return refuse(failure,
+                      "that is neither on nor off nor postgresql://USER:PASSWORD@HOST/NAME");
+    }
+    memcpy(field, &url, sizeof url);
+    return true;
+}
+
 static bool read_path(const struct setting *setting, struct text text, struct settings *settings,
                       void *field, struct failure *failure) {
     if (text.size == 0)
@@ -340,7 +357,7 @@ static bool (*const readers[SETTING_TYPES])(const struct setting *setting, struc
     [SETTING_PATH] = read_path,     [SETTING_SECRET] = read_secret,
     [SETTING_COUNT] = read_count,   [SETTING_SIZE] = read_size,
     [SETTING_SWITCH] = read_switch, [SETTING_DURATION] = read_duration,
-    [SETTING_CHOICE] = read_choice,
+    [SETTING_CHOICE] = read_choice, [SETTING_DIRECT] = read_direct,
 };
 
 bool setting_value_read(const struct setting *setting, struct text text, struct settings *settings,

@@ -116,6 +116,9 @@ static const struct setting table[] = {
     {.name = "prepare", .type = SETTING_SWITCH, .offset = AT(prepare), .used_by = STORING,
      .default_text = "on",
      .help = "prepare statements; off behind a pgbouncer before 1.21 that pools transactions"},
+    {.name = "database_listen", .type = SETTING_DIRECT, .offset = AT(database_listen),
+     .used_by = SERVING, .default_text = "off",
+     .help = "hear of changes by LISTEN: on, or the URL of a way to PostgreSQL past a pooler"},
 };
 // clang-format on
 
@@ -125,9 +128,10 @@ enum { SETTINGS = sizeof table / sizeof *table };
 static const char *const other_variables[] = {"CONFIG", "KEY", "SERVER", NULL};
 
 static const char *const placeholders[SETTING_TYPES] = {
-    [SETTING_LISTEN] = "ADDRESS", [SETTING_DATABASE] = "URL",  [SETTING_PATH] = "PATH",
-    [SETTING_SECRET] = "KEY",     [SETTING_COUNT] = "NUMBER",  [SETTING_SIZE] = "SIZE",
-    [SETTING_DURATION] = "TIME",  [SETTING_SWITCH] = "on|off", [SETTING_CHOICE] = "WORD",
+    [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",  [SETTING_PATH] = "PATH",
+    [SETTING_SECRET] = "KEY",        [SETTING_COUNT] = "NUMBER",  [SETTING_SIZE] = "SIZE",
+    [SETTING_DURATION] = "TIME",     [SETTING_SWITCH] = "on|off", [SETTING_CHOICE] = "WORD",
+    [SETTING_DIRECT] = "on|off|URL",
 };
 
 const struct setting *settings_table(size_t *ret_count) {

@@ -65,7 +65,8 @@ struct settings {
     unsigned connections; // to PostgreSQL, of the process
     unsigned connect_timeout;
     unsigned lock_timeout;
-    bool prepare; // statements on PostgreSQL
+    bool prepare;                // statements on PostgreSQL
+    const char *database_listen; // a URL of PostgreSQL, "" for that of the database; NULL: off
     struct arena arena;
 };
 
@@ -79,6 +80,7 @@ enum setting_type {
     SETTING_DURATION,
     SETTING_SWITCH,
     SETTING_CHOICE,
+    SETTING_DIRECT, // off, on, or the URL of another way to the database
     SETTING_TYPES
 };
 

@@ -67,6 +67,7 @@ static struct store *open_postgres(const struct settings *settings, struct log *
                                    struct failure *failure) {
     struct postgres_options options = {
         .url = settings->database.url,
+        .listen_url = settings->database_listen,
         .connections = settings->connections,
         .sessions = settings->workers ? settings->workers : cpu_available(),
         .queue_limit = settings->queue_limit,
@@ -127,18 +128,15 @@ bool workspace_open(const struct settings *settings, enum workspace_parts parts,
     return ok;
 }
 
-bool workspace_reload(const struct settings *settings, struct workspace *workspace,
-                      struct failure *failure) {
+struct catalogue *workspace_reload(const struct settings *settings,
+                                   const struct workspace *workspace, struct failure *failure) {
     struct catalogue *catalogue = load_catalogue(settings, failure);
     if (!catalogue)
-        return false;
-    if (!migrate_at_start(settings, workspace->store, catalogue, workspace->log, failure)) {
-        catalogue_release(catalogue);
-        return false;
-    }
-    catalogue_release(workspace->catalogue);
-    workspace->catalogue = catalogue;
-    return true;
+        return NULL;
+    if (migrate_at_start(settings, workspace->store, catalogue, workspace->log, failure))
+        return catalogue;
+    catalogue_release(catalogue);
+    return NULL;
 }
 
 void workspace_close(struct workspace *workspace) {

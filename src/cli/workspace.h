@@ -23,10 +23,10 @@ enum workspace_parts {
 bool workspace_open(const struct settings *settings, enum workspace_parts parts,
                     struct workspace *ret_workspace, struct failure *failure);
 
-// Reads the definitions anew and lets the tables follow them, as WORKSPACE_SERVE does. On failure
-// the workspace keeps the catalogue that it has.
-bool workspace_reload(const struct settings *settings, struct workspace *workspace,
-                      struct failure *failure);
+// Reads the definitions anew and lets the tables follow them, as WORKSPACE_SERVE does; the new
+// catalogue, a reference that is the caller's, or NULL. Any thread, while the workspace is open.
+struct catalogue *workspace_reload(const struct settings *settings,
+                                   const struct workspace *workspace, struct failure *failure);
 
 // Closes what is open; the store must have no session left. Zeroed memory is a valid one.
 void workspace_close(struct workspace *workspace);

@@ -65,6 +65,9 @@ struct dialect {
                                  // column referred to also where it is the table's key, the
                                  // constraint where it has no name
     struct text list_triggers;   // SQL that gives (table, trigger)
+    struct text tell; // what RETURNING gives so that those who listen (store_listen) hear of it
+                      // once it is committed; "" where nobody can. It makes commits wait for each
+                      // other, and so is for rare ones
     const struct text *begin_migration; // what a migration's transaction begins with, ended by a
                                         // NULL text, so that processes migrate one after the other;
                                         // NULL where the store sees to that

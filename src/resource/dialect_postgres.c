@@ -240,5 +240,6 @@ const struct dialect dialect_postgres = {
                                "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
                                "WHERE n.nspname = current_schema() AND NOT t.tgisinternal "
                                "ORDER BY c.relname, t.tgname"),
+    .tell = TEXT_INIT("pg_notify('trestle', '')"),
     .begin_migration = begin_migration,
 };

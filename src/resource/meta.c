@@ -29,12 +29,24 @@ static bool make_write(struct arena *arena, const struct dialect *dialect, const
     return sql_finish(&sql, NULL, 0, ret_statement);
 }
 
+static bool make_raise(struct arena *arena, const struct dialect *dialect,
+                       struct statement *ret_statement) {
+    struct sql sql = sql_begin(dialect, arena);
+    sql_text(&sql, "INSERT INTO trestle_meta (name, value) VALUES ('" META_VERSION "', '1') "
+                   "ON CONFLICT (name) DO UPDATE SET value = "
+                   "CAST(CAST(trestle_meta.value AS BIGINT) + 1 AS TEXT)");
+    if (dialect->tell.size)
+        buffer_format(&sql.text, " RETURNING %.*s", TEXT_ARGS(dialect->tell));
+    return sql_finish(&sql, NULL, 0, ret_statement);
+}
+
 bool meta_plan_make(struct arena *arena, const struct dialect *dialect,
                     struct meta_plan *ret_plan) {
     struct meta_plan plan;
     bool made = make_read(arena, dialect, &plan.read) && make_list(arena, dialect, &plan.list) &&
                 make_write(arena, dialect, "NOTHING", &plan.insert) &&
-                make_write(arena, dialect, "UPDATE SET value = excluded.value", &plan.replace);
+                make_write(arena, dialect, "UPDATE SET value = excluded.value", &plan.replace) &&
+                make_raise(arena, dialect, &plan.raise);
     if (made)
         *ret_plan = plan;
     return made;

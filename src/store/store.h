@@ -153,6 +153,12 @@ struct store_operations {
     // is being committed is not taken back.
     void (*cancel)(struct store_session *session, struct job *job);
 
+    // Has on_news called on the session's loop, until it is detached, soon after somebody told the
+    // store's other users of a change (struct dialect's `tell`), and perhaps when nobody did. Some
+    // news may be lost, so that it only makes quicker what is looked at anyway. A store that hears
+    // of nothing has NULL here.
+    void (*listen)(struct store_session *session, void (*on_news)(void *owner), void *owner);
+
     void (*statistics)(struct store *store, struct store_statistics *ret_statistics);
 
     // Closes the store, of which no session may be left.
@@ -189,6 +195,12 @@ static inline bool store_submit(struct store_session *session, struct job *job) 
 
 static inline void store_cancel(struct store_session *session, struct job *job) {
     session->store->operations->cancel(session, job);
+}
+
+static inline void store_listen(struct store_session *session, void (*on_news)(void *owner),
+                                void *owner) {
+    if (session->store->operations->listen)
+        session->store->operations->listen(session, on_news, owner);
 }
 
 static inline void store_statistics(struct store *store, struct store_statistics *ret_statistics) {

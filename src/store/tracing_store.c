@@ -192,6 +192,10 @@ static void cancel(struct store_session *base, struct job *job) {
     store_cancel(((struct tracing_session *)base)->inner, job->next);
 }
 
+static void listen_to_inner(struct store_session *base, void (*on_news)(void *owner), void *owner) {
+    store_listen(((struct tracing_session *)base)->inner, on_news, owner);
+}
+
 static void read_statistics(struct store *base, struct store_statistics *ret_statistics) {
     store_statistics(((struct tracing_store *)base)->inner, ret_statistics);
 }
@@ -213,6 +217,7 @@ struct store *tracing_store_open(struct store *inner, struct log *log, struct fa
         .detach = detach,
         .submit = submit,
         .cancel = cancel,
+        .listen = listen_to_inner,
         .statistics = read_statistics,
         .close = close_store,
     };

@@ -339,6 +339,8 @@ static void take_results(struct pg_connection *connection) {
         if (!take_next(connection))
             break;
     }
+    if (connection->link == link && connection->lane->operations->on_input)
+        connection->lane->operations->on_input(connection);
     if (connection->link == link && connection->retired && pg_connection_is_idle(connection))
         (void)pg_connection_close(connection);
     pg_session_stir(connection->session);
@@ -407,14 +409,14 @@ static void deliver_attempt(struct letter *letter) {
 void pg_connection_open(struct pg_connection *connection) {
     struct postgres_store *store = pg_session_store(connection->session);
     assert(connection->state == PG_CLOSED);
-    struct pg_link *link = postgres_store_take_spare(store);
+    const struct pg_address *address = connection->lane->address;
+    struct pg_link *link = address == &store->address ? postgres_store_take_spare(store) : NULL;
     if (link) {
         adopt(connection, link);
         return;
     }
-    connection->attempt =
-        pg_attempt_start(store->attempts, &store->address, &connection->session->mailbox,
-                         deliver_attempt, connection);
+    connection->attempt = pg_attempt_start(store->attempts, address, &connection->session->mailbox,
+                                           deliver_attempt, connection);
     if (connection->attempt)
         connection->state = PG_OPENING;
     else
@@ -435,7 +437,8 @@ struct job *pg_connection_close(struct pg_connection *connection) {
     connection->attempt = NULL;
     close_watch(connection);
     struct postgres_store *store = pg_session_store(connection->session);
-    bool good = pg_connection_is_idle(connection) && !connection->retired && !connection->broken;
+    bool good = pg_connection_is_idle(connection) && !connection->retired && !connection->broken &&
+                connection->lane->address == &store->address;
     if (good && connection->session->closing) {
         pg_link_ignore_notices(connection->link);
         postgres_store_leave_spare(store, connection->link);

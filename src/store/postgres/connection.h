@@ -30,6 +30,7 @@ enum pg_control {
     PG_ROLLBACK,
     PG_FATE, // (number) tells what became of a transaction, and which life of the server says so
     PG_DEALLOCATE,
+    PG_LISTEN,
     PG_CONTROLS
 };
 

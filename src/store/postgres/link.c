@@ -15,11 +15,10 @@ static const char *value_of(const PQconninfoOption *options, const char *keyword
 }
 
 // libpq's words about a URL that it cannot read, without what they quote of it.
-static bool refuse_url(struct failure *failure, const char *words) {
+static bool refuse_url(struct failure *failure, const char *what, const char *words) {
     const char *quote = strstr(words, ": \"");
     size_t size = quote ? (size_t)(quote - words) : strcspn(words, "\n");
-    return failure_set(failure, FAILURE_INVALID_SETTING, "the URL of the database: %.*s", (int)size,
-                       words);
+    return failure_set(failure, FAILURE_INVALID_SETTING, "%s: %.*s", what, (int)size, words);
 }
 
 // A mark of the URL's own in a user's name or a password makes a part of that a host or a port,
@@ -34,16 +33,17 @@ static bool is_cut_right(const PQconninfoOption *options) {
     return port[strspn(port, "0123456789,")] == '\0';
 }
 
-bool pg_url_is_valid(const char *url, struct failure *failure) {
+bool pg_url_is_valid(const char *url, const char *what, struct failure *failure) {
     char *words = NULL;
     PQconninfoOption *options = PQconninfoParse(url, &words);
     bool valid = options && is_cut_right(options);
     if (options && !valid)
         failure_set(failure, FAILURE_INVALID_SETTING,
-                    "the URL of the database: its host or its port is none; write @ : / ? # and %% "
-                    "in a name or a password as %%40 %%3A %%2F %%3F %%23 and %%25");
+                    "%s: its host or its port is none; write @ : / ? # and %% in a name or a "
+                    "password as %%40 %%3A %%2F %%3F %%23 and %%25",
+                    what);
     else if (words)
-        (void)refuse_url(failure, words);
+        (void)refuse_url(failure, what, words);
     else if (!options)
         failure_out_of_memory(failure);
     PQconninfoFree(options);

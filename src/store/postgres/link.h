@@ -25,9 +25,9 @@ struct pg_address {
     size_t cached_statements;
 };
 
-// Whether a URL is one that libpq can read; FAILURE_INVALID_SETTING otherwise. There may be a
-// password in it, so what is wrong is not quoted.
-bool pg_url_is_valid(const char *url, struct failure *failure);
+// Whether a URL is one that libpq can read; FAILURE_INVALID_SETTING otherwise, which says what the
+// URL is for. There may be a password in it, so what is wrong is not quoted.
+bool pg_url_is_valid(const char *url, const char *what, struct failure *failure);
 
 // Connects and refuses what will not do; NULL and a failure.
 struct pg_link *pg_link_open(const struct pg_address *address, struct failure *failure);

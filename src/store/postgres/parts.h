@@ -12,7 +12,8 @@ struct postgres_store {
     struct store base;
 
     // Set once.
-    struct pg_address address; // owns the URL
+    struct pg_address address;      // owns the URL
+    struct pg_address news_address; // ditto; NULL where nobody listens
     struct log *log;
     size_t connections; // of a session
     size_t queue_limit;

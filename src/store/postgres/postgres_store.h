@@ -11,6 +11,8 @@ enum { POSTGRES_LEAST_CONNECTIONS = 3 };
 struct postgres_options {
     const char *url;        // postgresql://…; what it leaves open PG* variables and libpq's files
                             // tell
+    const char *listen_url; // of connections that stay with one server process, to hear by LISTEN
+                            // what others tell (store_listen), "" for `url`; NULL: not to listen
     unsigned connections;   // of all sessions together; 0: 10 for each
     unsigned sessions;      // that share them, each with POSTGRES_LEAST_CONNECTIONS or more;
                             // 0: 1

@@ -181,12 +181,7 @@ static uint64_t pause_after(unsigned failures) {
     uint64_t pause = FIRST_PAUSE;
     for (unsigned i = 1; i < failures && pause < LONGEST_PAUSE; i++)
         pause *= 2;
-    if (pause > LONGEST_PAUSE)
-        pause = LONGEST_PAUSE;
-    // Up to a quarter less, so that processes that lost a server together do not return together.
-    unsigned char jitter = 0;
-    (void)random_bytes(&jitter, sizeof jitter);
-    return pause - pause * jitter / 1024;
+    return pause < LONGEST_PAUSE ? pause : LONGEST_PAUSE;
 }
 
 static void tick_on(struct pg_session *session);
@@ -204,13 +199,19 @@ static size_t count_in_state(const struct pg_lane *lane, enum pg_state state) {
     return count;
 }
 
-void pg_lane_open_failed(struct pg_lane *lane, const char *why) {
+void pg_lane_pause(struct pg_lane *lane, uint64_t ms) {
+    unsigned char jitter = 0;
+    (void)random_bytes(&jitter, sizeof jitter);
     lane->failures++;
-    lane->retry_at = uv_now(lane->session->loop) + pause_after(lane->failures);
-    if ((lane->failures & (lane->failures - 1)) == 0) // ever more seldom
-        pg_session_log(lane->session, LOG_WARNING, "PostgreSQL: %s", why);
+    lane->retry_at = uv_now(lane->session->loop) + ms - ms * jitter / 1024;
     tick_on(lane->session);
     pg_session_stir(lane->session);
+}
+
+void pg_lane_open_failed(struct pg_lane *lane, const char *why) {
+    pg_lane_pause(lane, pause_after(lane->failures + 1));
+    if ((lane->failures & (lane->failures - 1)) == 0) // ever more seldom
+        pg_session_log(lane->session, LOG_WARNING, "PostgreSQL: %s", why);
 }
 
 static struct pg_connection *closed_connection(struct pg_lane *lane) {
@@ -293,7 +294,7 @@ static void look_at_cancelled(struct pg_session *session) {
         sweep(session, &session->lanes[i].queue, false);
         sweep(session, &session->lanes[i].groups, false);
     }
-    for (size_t i = 0; i < pg_session_store(session)->connections; i++) {
+    for (size_t i = 0; i < session->connection_count; i++) {
         if (is_cancelled(&session->connections[i]))
             pg_connection_lose(&session->connections[i], "what ran there was cancelled");
     }
@@ -310,7 +311,7 @@ static void on_tick(uv_timer_t *timer) {
     struct pg_session *session = timer->data;
     bool needed = session->pending > 0;
     look_at_cancelled(session);
-    for (size_t i = 0; i < pg_session_store(session)->connections; i++)
+    for (size_t i = 0; i < session->connection_count; i++)
         look_at_connection(&session->connections[i]);
     for (size_t i = 0; i < PG_LANES; i++) {
         struct pg_lane *lane = &session->lanes[i];
@@ -342,7 +343,7 @@ void pg_session_handle_closed(struct pg_session *session) {
     struct postgres_store *store = pg_session_store(session);
     void (*on_detached)(void *) = session->on_detached;
     void *owner = session->owner;
-    for (size_t i = 0; i < store->connections; i++)
+    for (size_t i = 0; i < session->connection_count; i++)
         free(session->connections[i].ops);
     free(session->connections);
     pg_parameters_free(&session->parameters);
@@ -367,7 +368,7 @@ static void leave_when_empty(struct pg_session *session) {
     if (!session->detaching || session->closing || session->pending)
         return;
     session->closing = true;
-    for (size_t i = 0; i < pg_session_store(session)->connections; i++)
+    for (size_t i = 0; i < session->connection_count; i++)
         (void)pg_connection_close(&session->connections[i]);
     uv_close((uv_handle_t *)&session->check, on_handle_closed);
     uv_close((uv_handle_t *)&session->idle, on_handle_closed);
@@ -408,16 +409,26 @@ static void share_out(size_t connections, size_t counts[PG_LANES]) {
     counts[PG_READS] = connections >= 8 ? 2 : 1;
     counts[PG_SCANS] = connections >= 6 ? 2 : 1;
     counts[PG_WRITES] = connections - counts[PG_READS] - counts[PG_SCANS];
+    counts[PG_NEWS] = 1; // beside those
 }
 
-static void make_lanes(struct pg_session *session, size_t connections) {
+static const struct pg_lane_operations *const lane_operations[PG_LANES] = {
+    [PG_READS] = &pg_read_operations,
+    [PG_SCANS] = &pg_read_operations,
+    [PG_WRITES] = &pg_write_operations,
+    [PG_NEWS] = &pg_news_operations,
+};
+
+static void make_lanes(struct pg_session *session) {
+    const struct postgres_store *store = pg_session_store(session);
     size_t counts[PG_LANES];
     struct pg_connection *next = session->connections;
-    share_out(connections, counts);
+    share_out(store->connections, counts);
     for (size_t i = 0; i < PG_LANES; i++) {
         struct pg_lane *lane = &session->lanes[i];
-        lane->operations = i == PG_WRITES ? &pg_write_operations : &pg_read_operations;
+        lane->operations = lane_operations[i];
         lane->session = session;
+        lane->address = i == PG_NEWS ? &store->news_address : &store->address;
         lane->connections = next;
         lane->count = counts[i];
         lane->jobs_at_once = i == PG_READS ? 256 : 1;
@@ -436,7 +447,7 @@ bool pg_session_attach(struct store *base, uv_loop_t *loop, struct store_session
     struct postgres_store *store = (struct postgres_store *)base;
     struct pg_session *session = calloc(1, sizeof *session);
     if (session)
-        session->connections = calloc(store->connections, sizeof *session->connections);
+        session->connections = calloc(store->connections + 1, sizeof *session->connections);
     if (!session || !session->connections) {
         free(session);
         return failure_out_of_memory(failure);
@@ -449,7 +460,8 @@ bool pg_session_attach(struct store *base, uv_loop_t *loop, struct store_session
     }
     session->base.store = base;
     session->loop = loop;
-    make_lanes(session, store->connections);
+    session->connection_count = store->connections + 1;
+    make_lanes(session);
     uv_check_init(loop, &session->check); // these three always succeed
     uv_idle_init(loop, &session->idle);
     uv_timer_init(loop, &session->timer);
@@ -463,6 +475,7 @@ bool pg_session_attach(struct store *base, uv_loop_t *loop, struct store_session
 void pg_session_detach(struct store_session *base, void (*on_detached)(void *owner), void *owner) {
     struct pg_session *session = session_of(base);
     session->detaching = true;
+    session->on_news = NULL;
     session->on_detached = on_detached;
     session->owner = owner;
     pg_session_stir(session);
@@ -502,5 +515,14 @@ void pg_session_cancel(struct store_session *base, struct job *job) {
     struct pg_session *session = session_of(base);
     job->cancelled = true;
     session->cancelling = true;
+    pg_session_stir(session);
+}
+
+void pg_session_listen(struct store_session *base, void (*on_news)(void *owner), void *owner) {
+    struct pg_session *session = session_of(base);
+    if (!pg_session_store(session)->news_address.url)
+        return;
+    session->on_news = on_news;
+    session->news_owner = owner;
     pg_session_stir(session);
 }

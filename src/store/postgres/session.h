@@ -31,14 +31,19 @@ struct pg_lane_operations {
 
     // The link is no use any more: closes the connection and sees to its jobs.
     void (*on_lost)(struct pg_connection *connection);
+
+    // Something has come, perhaps unasked. NULL where only answers count.
+    void (*on_input)(struct pg_connection *connection);
 };
 
-enum pg_lane_kind { PG_READS, PG_SCANS, PG_WRITES, PG_LANES };
+// PG_NEWS has one connection, which listens (listener.c), and no jobs.
+enum pg_lane_kind { PG_READS, PG_SCANS, PG_WRITES, PG_NEWS, PG_LANES };
 
 // A lane keeps one kind of job apart from the others.
 struct pg_lane {
     const struct pg_lane_operations *operations;
     struct pg_session *session;
+    const struct pg_address *address; // of its connections
     struct pg_connection *connections;
     size_t count;
     size_t jobs_at_once;    // that a connection may have under way
@@ -54,7 +59,8 @@ struct pg_session {
     uv_loop_t *loop;
     struct pg_lane lanes[PG_LANES];
     struct pg_connection *connections; // of all lanes
-    uv_check_t check;                  // after the loop has looked at its sockets …
+    size_t connection_count;
+    uv_check_t check; // after the loop has looked at its sockets …
     uv_idle_t idle; // … for which it does not wait; both run only while there is something to do
     uv_timer_t timer;       // runs only while jobs are here or connections are missing
     struct mailbox mailbox; // brings links home
@@ -68,6 +74,11 @@ struct pg_session {
     void (*on_detached)(void *owner);
     void *owner;
 
+    // Who wants to hear what others tell (store_listen), or NULL.
+    void (*on_news)(void *owner);
+    void *news_owner;
+    unsigned deaf; // times in a row that the connection for it was lost before it listened
+
     // For one call at a time.
     struct pg_parameters parameters;
     struct pg_cells cells;
@@ -79,6 +90,7 @@ struct pg_session {
 
 extern const struct pg_lane_operations pg_read_operations;
 extern const struct pg_lane_operations pg_write_operations;
+extern const struct pg_lane_operations pg_news_operations;
 
 // The slots of struct store_operations.
 bool pg_session_attach(struct store *store, uv_loop_t *loop, struct store_session **ret_session,
@@ -87,6 +99,7 @@ void pg_session_detach(struct store_session *session, void (*on_detached)(void *
                        void *owner);
 bool pg_session_submit(struct store_session *session, struct job *job);
 void pg_session_cancel(struct store_session *session, struct job *job);
+void pg_session_listen(struct store_session *session, void (*on_news)(void *owner), void *owner);
 
 struct postgres_store *pg_session_store(const struct pg_session *session);
 
@@ -137,6 +150,10 @@ bool pg_lane_want(struct pg_lane *lane);
 // Another attempt to open a connection ended.
 void pg_lane_opened(struct pg_lane *lane);
 void pg_lane_open_failed(struct pg_lane *lane, const char *why);
+
+// Has the lane wait for so many milliseconds before the next one, or up to a quarter less, so that
+// processes that lost a server together do not return together.
+void pg_lane_pause(struct pg_lane *lane, uint64_t ms);
 
 // Takes the results of a call of a job.
 void pg_call_take(struct pg_connection *connection, struct job *job, size_t call,

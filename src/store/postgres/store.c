@@ -35,6 +35,7 @@ static const struct {
                    false},
     [PG_NUMBER] = {"SELECT pg_current_xact_id_if_assigned()::text", false},
     [PG_COMMIT] = {"COMMIT", false},
+    [PG_LISTEN] = {"LISTEN trestle", true}, // as the dialect's `tell` says
     [PG_ROLLBACK] = {"ROLLBACK", false},
     // Behind a pooler the life may be another than when the link was made.
     [PG_FATE] = {"SELECT pg_xact_status($1::text::xid8), " INCARNATION, true},
@@ -79,6 +80,7 @@ static void free_store(struct postgres_store *store) {
     pg_attempts_close(store->attempts, store->address.connect_seconds);
     uv_mutex_destroy(&store->lock);
     free((char *)store->address.url);
+    free((char *)store->news_address.url);
     free(store->settings);
     free(store);
 }
@@ -104,6 +106,7 @@ static const struct store_operations operations = {
     .detach = pg_session_detach,
     .submit = pg_session_submit,
     .cancel = pg_session_cancel,
+    .listen = pg_session_listen,
     .statistics = read_statistics,
     .close = close_store,
 };
@@ -139,6 +142,14 @@ static void make_controls(struct postgres_store *store) {
     }
 }
 
+static bool copy_urls(struct postgres_store *store, const struct postgres_options *options) {
+    const char *listen_url = options->listen_url;
+    store->address.url = strdup(options->url);
+    store->news_address = store->address;
+    store->news_address.url = listen_url ? strdup(*listen_url ? listen_url : options->url) : NULL;
+    return store->address.url && (!listen_url || store->news_address.url);
+}
+
 static struct postgres_store *make_store(const struct postgres_options *options, struct log *log) {
     struct postgres_store *store = calloc(1, sizeof *store);
     if (!store)
@@ -157,13 +168,12 @@ static struct postgres_store *make_store(const struct postgres_options *options,
     store->lock_timeout = or_default(options->lock_timeout, 2000);
     store->unprepared = options->unprepared;
     store->address = (struct pg_address){
-        .url = strdup(options->url),
         .connect_seconds = (or_default(options->connect_timeout, 2000) + 999) / 1000,
         .cached_statements = or_default(options->cached_statements, 256),
     };
     store->settings = make_settings(store);
     store->attempts = pg_attempts_create();
-    if (!store->address.url || !store->settings || !store->attempts) {
+    if (!copy_urls(store, options) || !store->settings || !store->attempts) {
         free_store(store);
         return NULL;
     }
@@ -173,7 +183,10 @@ static struct postgres_store *make_store(const struct postgres_options *options,
 
 struct store *postgres_store_open(const struct postgres_options *options, struct log *log,
                                   struct failure *failure) {
-    if (!pg_url_is_valid(options->url, failure))
+    const char *listen_url = options->listen_url;
+    if (!pg_url_is_valid(options->url, "the URL of the database", failure) ||
+        (listen_url && *listen_url &&
+         !pg_url_is_valid(listen_url, "the URL to listen at", failure)))
         return NULL;
     struct postgres_store *store = make_store(options, log);
     if (!store) {

@@ -302,6 +302,34 @@ static void switches_are_on_or_off(void **state) {
     }
 }
 
+static void a_direct_way_is_on_or_off_or_a_url(void **state) {
+    static const struct {
+        const char *text;
+        bool fits;
+        const char *value;
+    } cases[] = {{"on", true, ""},
+                 {"true", true, ""},
+                 {"off", true, NULL},
+                 {"false", true, NULL},
+                 {"postgresql://u:secret@h/x", true, "postgresql://u:secret@h/x"},
+                 {"postgres://h", true, "postgres://h"},
+                 {"sqlite:secret", false, NULL},
+                 {"secret", false, NULL},
+                 {"", false, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings settings;
+        struct failure failure;
+        bool fits = read_as("database_listen", cases[i].text, &settings, &failure);
+        assert_true_for(fits == cases[i].fits, cases[i].text);
+        assert_true_for(!settings.database_listen == !cases[i].value, cases[i].text);
+        if (cases[i].value)
+            assert_string_equal(settings.database_listen, cases[i].value);
+        if (!fits)
+            assert_null(strstr(failure.detail, "secret"));
+        settings_free(&settings);
+    }
+}
+
 static void choices_are_words(void **state) {
     struct settings settings;
     struct failure failure;
@@ -333,6 +361,7 @@ int main(void) {
         cmocka_unit_test(a_long_enough_secret_is_taken),
         cmocka_unit_test(bounds_are_told),
         cmocka_unit_test(switches_are_on_or_off),
+        cmocka_unit_test(a_direct_way_is_on_or_off_or_a_url),
         cmocka_unit_test(choices_are_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
