@@ -94,9 +94,10 @@ struct exchange {
 
     // What was asked for.
     const struct handler *handler;
-    const struct handler *refused;       // the one to come back to, while it is looked at what
-                                         // stands against its write
-    const struct plan *plan;             // the resource's; NULL for the program's own routes
+    const struct handler *refused; // the one to come back to, while it is looked at what
+                                   // stands against its write
+    const struct plan *plan;       // the resource's; NULL for the program's own routes
+    const struct plan *listed;     // of what a list has, where that is not the resource itself
     const struct transition *transition; // that the path names, or NULL
     struct text path_key;                // decoded; data NULL where the path has none
     struct parameter *parameters;

@@ -11,4 +11,5 @@ extern const struct handler records_replace;
 extern const struct handler records_update;
 extern const struct handler records_delete;
 extern const struct handler records_transition; // POST /R/{key}/TRANSITION
+extern const struct handler records_history;    // GET /R/{key}/history
 extern const struct handler records_lifecycle;  // GET /R/lifecycle

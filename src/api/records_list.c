@@ -3,15 +3,19 @@
 
 enum { LIST_PAGE, LIST_COUNT };
 
+static const struct plan *listed(const struct exchange *exchange) {
+    return exchange->listed ? exchange->listed : exchange->plan;
+}
+
 static struct text cursor_secret(const struct exchange *exchange) {
     return text_of((const char *)exchange->service->secrets.cursor_key, DIGEST_SIZE);
 }
 
-static enum step_result prepare_list(struct exchange *exchange) {
+enum step_result record_prepare_list(struct exchange *exchange, const struct query_scope *scope) {
     struct query *query = &exchange->query;
-    if (!query_read(resource_of(exchange), exchange->parameters, exchange->parameter_count,
-                    cursor_secret(exchange), arena_of(exchange), &exchange->faults, query,
-                    &exchange->failure))
+    if (!query_read_within(scope, exchange->parameters, exchange->parameter_count,
+                           cursor_secret(exchange), arena_of(exchange), &exchange->faults, query,
+                           &exchange->failure))
         return STEP_FAIL;
     if (query->backward) {
         exchange->row_ends =
@@ -22,16 +26,21 @@ static enum step_result prepare_list(struct exchange *exchange) {
     return STEP_NEXT;
 }
 
-static enum step_result plan_page(struct exchange *exchange) {
+static enum step_result prepare_list(struct exchange *exchange) {
+    const struct query_scope all = {.resource = resource_of(exchange)};
+    return record_prepare_list(exchange, &all);
+}
+
+enum step_result record_plan_page(struct exchange *exchange) {
     const struct query *query = &exchange->query;
     struct arena *arena = arena_of(exchange);
     struct job *job = &exchange->job;
     job->kind = query->count || !plan_list_is_short(query) ? JOB_SCAN : JOB_READ;
     job->call_count = query->count ? 2 : 1;
     bool planned =
-        plan_list(exchange->plan, query, exchange->now, arena, &exchange->calls[LIST_PAGE]);
+        plan_list(listed(exchange), query, exchange->now, arena, &exchange->calls[LIST_PAGE]);
     if (query->count)
-        planned = planned && plan_count(exchange->plan, query, exchange->now, arena,
+        planned = planned && plan_count(listed(exchange), query, exchange->now, arena,
                                         &exchange->calls[LIST_COUNT]);
     return planned ? STEP_NEXT : exchange_out_of_memory(exchange);
 }
@@ -52,7 +61,7 @@ static bool note_cursors(struct exchange *exchange, const struct value *cells) {
     return (!first || exchange->first_cursor.data) && (!last || exchange->last_cursor.data);
 }
 
-static bool on_list_row(struct exchange *exchange, size_t call, const struct value *cells) {
+bool record_on_page_row(struct exchange *exchange, size_t call, const struct value *cells) {
     if (call == LIST_COUNT) {
         exchange->total = cells[0].integer;
         return true;
@@ -99,6 +108,12 @@ static void append_link(struct exchange *exchange, const char *relation, struct 
     char separator = '?';
     buffer_append_string(fields, "Link: </");
     buffer_append_text(fields, resource_of(exchange)->name);
+    if (exchange->listed) {
+        buffer_append_byte(fields, '/');
+        encode_key(fields, resource_of(exchange)->key.property, exchange->key);
+        buffer_append_byte(fields, '/');
+        buffer_append_text(fields, exchange->listed->resource->name);
+    }
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         const struct parameter *parameter = &exchange->parameters[i];
         if (text_is(parameter->name, "cursor") || text_is(parameter->name, "offset"))
@@ -128,7 +143,7 @@ static void append_links(struct exchange *exchange, bool more) {
         append_link(exchange, "next", next);
 }
 
-static enum step_result settle_list(struct exchange *exchange) {
+enum step_result record_settle_page(struct exchange *exchange) {
     if (!record_is_done(exchange))
         return STEP_FAIL;
     bool more = exchange->rows > exchange->query.limit;
@@ -152,7 +167,7 @@ const struct handler records_list = {
     .checks_parameters = true,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_list,
-    .plan = plan_page,
-    .on_row = on_list_row,
-    .settle = settle_list,
+    .plan = record_plan_page,
+    .on_row = record_on_page_row,
+    .settle = record_settle_page,
 };

@@ -38,6 +38,14 @@ enum step_result record_plan_create(struct exchange *exchange);
 bool record_write_row(struct exchange *exchange, size_t call, const struct value *cells);
 bool record_on_new_row(struct exchange *exchange, size_t call, const struct value *cells);
 
+// The steps of a list: of the resource, or of what exchange->listed has within a scope that belongs
+// to the record of exchange->key. The job's calls are the page and, where it is asked for, the
+// count.
+enum step_result record_prepare_list(struct exchange *exchange, const struct query_scope *scope);
+enum step_result record_plan_page(struct exchange *exchange);
+bool record_on_page_row(struct exchange *exchange, size_t call, const struct value *cells);
+enum step_result record_settle_page(struct exchange *exchange);
+
 // The cell of a property in a row of the plan's selection, which must have it.
 const struct value *record_cell(const struct plan *plan, const struct value *cells,
                                 const struct property *property);

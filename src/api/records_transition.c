@@ -1,3 +1,4 @@
+#include "api/authenticate.h"
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
@@ -36,12 +37,16 @@ static enum step_result plan_transition(struct exchange *exchange) {
     const struct movement movement = {.key = exchange->key,
                                       .has_version = conditional,
                                       .version = exchange->version,
-                                      .now = exchange->now};
+                                      .now = exchange->now,
+                                      .by = caller_name(exchange),
+                                      .request_id = exchange->request_id};
     if (conditional && exchange->round == 0)
         exchange->stage = TRANSITION_LOOK;
     if (exchange->stage == TRANSITION_LOOK)
         return record_plan_read(exchange);
     exchange->job.kind = JOB_WRITE;
+    if (!exchange_make_room(exchange, TRANSITION_MAX_CALLS))
+        return exchange_out_of_memory(exchange);
     return transition_plan_calls(plan_of(exchange), &movement, arena_of(exchange), exchange->calls,
                                  &exchange->job.call_count)
                ? STEP_NEXT

@@ -25,6 +25,11 @@ static const handlers_by_method transition_handlers = {
     [HTTP_METHOD_POST] = &records_transition,
 };
 
+static const handlers_by_method history_handlers = {
+    [HTTP_METHOD_GET] = &records_history,
+    [HTTP_METHOD_HEAD] = &records_history,
+};
+
 static const handlers_by_method lifecycle_handlers = {
     [HTTP_METHOD_GET] = &records_lifecycle,
     [HTTP_METHOD_HEAD] = &records_lifecycle,
@@ -116,6 +121,8 @@ static const handlers_by_method *find_records(struct exchange *exchange, const s
         return has_lifecycle(resource) && text_is(path->segments[PATH_KEY], "lifecycle")
                    ? &lifecycle_handlers
                    : &record_handlers;
+    if (resource->lifecycle.property && text_is(path->segments[PATH_PART], "history"))
+        return &history_handlers;
     exchange->transition = resource_transition(resource, path->segments[PATH_PART]);
     return exchange->transition ? &transition_handlers : NULL;
 }

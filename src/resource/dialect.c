@@ -387,6 +387,11 @@ static void append_condition(struct sql *sql, const struct expression *expressio
         conditions[expression->kind](sql, expression);
 }
 
+void sql_now(struct sql *sql, int64_t now) {
+    sql->now = now;
+    append_now(sql);
+}
+
 void sql_expression(struct sql *sql, const struct expression *expression, int64_t now) {
     sql->now = now;
     if (expression->type == VALUE_BOOLEAN &&

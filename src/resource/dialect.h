@@ -87,6 +87,9 @@ void sql_value(struct sql *sql, struct value value);
 // Binds a value whose place is written later, maybe more than once; its number.
 size_t sql_bind(struct sql *sql, struct value value);
 
+// Appends what now() is, in milliseconds; one parameter for the whole statement.
+void sql_now(struct sql *sql, int64_t now);
+
 // Appends an expression as a condition whose NULL counts as false, or as a value; `now` is what
 // now() is. What the database would compute from literals alone may be computed here.
 void sql_expression(struct sql *sql, const struct expression *expression, int64_t now);

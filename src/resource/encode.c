@@ -4,6 +4,8 @@
 #include "base/timestamp.h"
 #include "resource/format.h"
 
+#include <inttypes.h>
+
 enum { SHORT_MAX = 62 };
 
 // A string of a form that has nothing to escape.
@@ -101,6 +103,18 @@ static void append_encoded(struct buffer *out, struct text text) {
         else
             buffer_append(out, (char[]){'%', digits[(c >> 4) & 15], digits[c & 15]}, 3);
     }
+}
+
+struct text key_text(struct arena *arena, struct value value) {
+    if (value.kind == VALUE_INTEGER)
+        return arena_format(arena, "%" PRId64, value.integer);
+    if (value.kind != VALUE_BYTES)
+        return arena_copy(arena, value.text);
+    char *hex = arena_allocate(arena, 2 * value.text.size);
+    if (!hex)
+        return (struct text){NULL, 0};
+    text_hex_encode(value.text.data, value.text.size, hex);
+    return text_of(hex, 2 * value.text.size);
 }
 
 void encode_key(struct buffer *out, const struct property *property, struct value value) {

@@ -26,5 +26,8 @@ void encode_value(struct json_writer *writer, const struct property *property, s
 // Copies a value with its text into the arena; false when there is no memory.
 bool value_copy(struct arena *arena, struct value value, struct value *ret_copy);
 
+// The text that a key is, as a history knows it; data is NULL when there is no memory.
+struct text key_text(struct arena *arena, struct value value);
+
 // The text that a key has in a path, percent-encoded.
 void encode_key(struct buffer *out, const struct property *property, struct value value);

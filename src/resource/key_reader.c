@@ -1,6 +1,7 @@
 #include "resource/definition_reading.h"
 
-enum { STATE_MAX = 63 }; // characters
+// In characters. A history is found by its record's key, in an index (built_in/history.yaml).
+enum { STATE_MAX = 63, HISTORY_KEY_MAX = 600 };
 
 // ---- The key ----
 
@@ -204,6 +205,12 @@ void definition_link_lifecycle(struct definition *definition) {
                      "the key cannot hold the lifecycle's state");
         return;
     }
+    if (resource->key.kind == KEY_PROPERTY && resource->key.property &&
+        resource->key.property->schema.max_length > HISTORY_KEY_MAX)
+        reading_note(definition->reading, definition->key_node,
+                     "the key of a resource with a lifecycle has at most %d characters, since its "
+                     "history is found by it",
+                     HISTORY_KEY_MAX);
     size_t before = reading_notes(definition->reading);
     if (definition->nodes[property->index])
         check_declared_state(definition, property);

@@ -15,7 +15,8 @@ struct reader {
     struct failure *failure;
     bool failed; // the failure is set; with FAILURE_OUT_OF_MEMORY there is no use in going on
     const struct parameter *cursor; // NULL: none was given
-    struct text *arguments;         // what the filter consists of, as sent: "name=value"
+    const struct query_scope *scope;
+    struct text *arguments; // what the filter consists of, as sent: "name=value"
     size_t argument_count;
     bool *asked;                       // by property: whether it is to be shown; NULL: all are
     bool descending;                   // the last sort key that was asked for is
@@ -511,6 +512,8 @@ static bool complete_arguments(struct reader *reader) {
     struct query *query = &reader->query;
     struct buffer out = {0};
     append_argument(&out, query->resource->name);
+    if (reader->scope->name.data)
+        append_argument(&out, reader->scope->name);
     if (reader->argument_count > 1)
         qsort(reader->arguments, reader->argument_count, sizeof *reader->arguments, compare_texts);
     for (size_t i = 0; i < reader->argument_count; i++)
@@ -549,8 +552,19 @@ static bool open_cursor(struct reader *reader) {
 bool query_read(const struct resource *resource, const struct parameter *parameters,
                 size_t parameter_count, struct text cursor_key, struct arena *arena,
                 struct faults *faults, struct query *ret_query, struct failure *failure) {
+    const struct query_scope all = {.resource = resource};
+    return query_read_within(&all, parameters, parameter_count, cursor_key, arena, faults,
+                             ret_query, failure);
+}
+
+bool query_read_within(const struct query_scope *scope, const struct parameter *parameters,
+                       size_t parameter_count, struct text cursor_key, struct arena *arena,
+                       struct faults *faults, struct query *ret_query, struct failure *failure) {
     struct reader reader = {
-        .query = {.resource = resource, .limit = QUERY_DEFAULT_LIMIT},
+        .query = {.resource = scope->resource,
+                  .filter = scope->filter,
+                  .limit = QUERY_DEFAULT_LIMIT},
+        .scope = scope,
         .cursor_key = cursor_key,
         .arena = arena,
         .faults = faults,

@@ -43,6 +43,19 @@ bool query_read(const struct resource *resource, const struct parameter *paramet
                 size_t parameter_count, struct text cursor_key, struct arena *arena,
                 struct faults *faults, struct query *ret_query, struct failure *failure);
 
+// The same for a list that has only those records of a resource that belong to something: those
+// that `filter` lets through. `name` says what that is, so that no cursor leads from one such list
+// to another. The scope must live as long as the query is read.
+struct query_scope {
+    const struct resource *resource;
+    const struct expression *filter;
+    struct text name; // data NULL: the list has all records
+};
+
+bool query_read_within(const struct query_scope *scope, const struct parameter *parameters,
+                       size_t parameter_count, struct text cursor_key, struct arena *arena,
+                       struct faults *faults, struct query *ret_query, struct failure *failure);
+
 // `fields=` alone, for a single record: the selection that it asks for.
 bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
                        struct selection *ret_selection, struct failure *failure);

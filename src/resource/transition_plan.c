@@ -4,16 +4,48 @@
 #include "base/timestamp.h"
 #include "resource/plan_parts.h"
 
-// What every statement begins with: the key, and the version or null. Those that need no version
-// have the key alone.
-enum { KEY_NUMBER = 1, VERSION_NUMBER = 2 };
+// A statement in the making.
+struct making {
+    const struct plan *plan;
+    const struct transition *transition;
+    struct sql sql;
+    size_t numbers[MOVEMENT_VALUES]; // of the parameters; 0: not there yet
+};
 
-// The other parameters are where the transition's expressions need them.
-static bool finish(struct sql *sql, const struct selection *selection,
+// The number of the parameter that one of a use's values will be.
+static size_t number_of(struct making *making, enum movement_value value) {
+    if (!making->numbers[value])
+        making->numbers[value] = sql_bind(&making->sql, value_null());
+    return making->numbers[value];
+}
+
+static void append_parameter(struct making *making, enum movement_value value,
+                             enum value_kind kind) {
+    making->sql.dialect->placeholder(&making->sql, number_of(making, value), kind);
+}
+
+static struct making begin(struct arena *arena, const struct plan *plan,
+                           const struct transition *transition) {
+    return (struct making){
+        .plan = plan, .transition = transition, .sql = sql_begin(plan->dialect, arena)};
+}
+
+// One that may say `this`.
+static struct making begin_others(struct arena *arena, const struct plan *plan,
+                                  const struct transition *transition) {
+    struct making making = begin(arena, plan, transition);
+    making.sql.this_resource = plan->resource;
+    making.sql.this_number = number_of(&making, MOVEMENT_KEY);
+    return making;
+}
+
+static bool finish(struct making *making, const struct selection *selection,
                    struct prepared_call *ret_call) {
+    struct sql *sql = &making->sql;
     struct prepared_call call = {.parameters = sql->parameters,
-                                 .parameter_count = sql->parameter_count,
-                                 .now_number = sql->now_number};
+                                 .parameter_count = sql->parameter_count};
+    memcpy(call.numbers, making->numbers, sizeof call.numbers);
+    call.numbers[MOVEMENT_NOW] = sql->now_number;
     bool finished = selection ? plan_finish_with_selection(sql, selection, &call.statement)
                               : sql_finish(sql, NULL, 0, &call.statement);
     if (finished)
@@ -21,16 +53,12 @@ static bool finish(struct sql *sql, const struct selection *selection,
     return finished;
 }
 
-static void append_key(struct sql *sql, const struct resource *resource, const char *relation) {
-    const struct property *key = resource->key.property;
-    sql_name(sql, key->name);
-    sql_text(sql, relation);
-    sql->dialect->placeholder(sql, KEY_NUMBER, key->kind);
-}
+// ---- Records ----
 
 // UPDATE … SET what the effect is.
-static void append_effect(struct sql *sql, const struct resource *resource,
-                          const struct effect *effect) {
+static void append_effect(struct making *making, const struct effect *effect) {
+    const struct resource *resource = making->plan->resource;
+    struct sql *sql = &making->sql;
     sql_text(sql, "UPDATE ");
     sql_name(sql, resource->table);
     sql_text(sql, " SET ");
@@ -49,73 +77,162 @@ static void append_effect(struct sql *sql, const struct resource *resource,
     sql_name(sql, plan_version_column);
     sql_text(sql, " = ");
     sql_name(sql, plan_version_column);
-    sql_text(sql, " + 1 WHERE ");
+    sql_text(sql, " + 1");
 }
 
-static void append_returning(struct sql *sql, const struct plan *plan) {
-    sql_text(sql, " RETURNING ");
-    plan_append_selection(sql, &plan->selection);
+static void append_where_key(struct making *making, const char *relation) {
+    const struct property *key = making->plan->resource->key.property;
+    sql_text(&making->sql, " WHERE ");
+    sql_name(&making->sql, key->name);
+    sql_text(&making->sql, relation);
+    append_parameter(making, MOVEMENT_KEY, key->kind);
+}
+
+static void append_and(struct sql *sql, const struct expression *condition) {
+    sql_text(sql, " AND (");
+    sql_expression(sql, condition, 0);
+    sql_text(sql, ")");
 }
 
 // Which record: that of the key, of the version if one is given, where the guard holds.
-static void append_guard(struct sql *sql, const struct resource *resource,
-                         const struct expression *guard) {
-    append_key(sql, resource, " = ");
+static void append_guard(struct making *making) {
+    struct sql *sql = &making->sql;
+    append_where_key(making, " = ");
     sql_text(sql, " AND (");
-    sql->dialect->placeholder(sql, VERSION_NUMBER, VALUE_INTEGER);
+    append_parameter(making, MOVEMENT_VERSION, VALUE_INTEGER);
     sql_text(sql, " IS NULL OR ");
     sql_name(sql, plan_version_column);
     sql_text(sql, " = ");
-    sql->dialect->placeholder(sql, VERSION_NUMBER, VALUE_INTEGER);
+    append_parameter(making, MOVEMENT_VERSION, VALUE_INTEGER);
     sql_text(sql, ")");
-    if (!guard)
-        return;
-    sql_text(sql, " AND (");
-    sql_expression(sql, guard, 0);
-    sql_text(sql, ")");
+    if (making->transition->guard)
+        append_and(sql, making->transition->guard);
+}
+
+// Which others: all but the record itself of which the condition is true.
+static void append_others(struct making *making) {
+    append_where_key(making, " <> ");
+    append_and(&making->sql, making->transition->others_where);
+}
+
+static bool finish_update(struct making *making, struct prepared_call *ret_call) {
+    const struct selection *selection = &making->plan->selection;
+    sql_text(&making->sql, " RETURNING ");
+    plan_append_selection(&making->sql, selection);
+    return finish(making, selection, ret_call);
 }
 
 static bool make_move(struct arena *arena, const struct plan *plan,
-                      struct transition_plan *transition_plan) {
-    const struct transition *transition = transition_plan->transition;
-    struct sql sql = sql_begin(plan->dialect, arena);
-    sql_bind(&sql, value_null());
-    sql_bind(&sql, value_null());
-    append_effect(&sql, plan->resource, &transition->effect);
-    append_guard(&sql, plan->resource, transition->guard);
-    append_returning(&sql, plan);
-    return finish(&sql, &plan->selection, &transition_plan->move);
+                      const struct transition *transition, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, transition);
+    append_effect(&making, &transition->effect);
+    append_guard(&making);
+    return finish_update(&making, ret_call);
+}
+
+static bool make_others(struct arena *arena, const struct plan *plan,
+                        const struct transition *transition, struct prepared_call *ret_call) {
+    struct making making = begin_others(arena, plan, transition);
+    append_effect(&making, &transition->others);
+    append_others(&making);
+    return finish_update(&making, ret_call);
 }
 
 // Two records that move at once might each not see the other one where it goes: on PostgreSQL, who
 // changes other records waits for whoever does so already. SQLite has one writer anyway.
 static bool make_lock(struct arena *arena, const struct plan *plan,
-                      struct transition_plan *transition_plan) {
-    struct sql sql = sql_begin(plan->dialect, arena);
+                      const struct transition *transition, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, transition);
     int64_t number = (int64_t)(text_hash(plan->resource->table) >> 1);
-    sql_text(&sql, "SELECT pg_advisory_xact_lock(");
-    sql_value(&sql, value_integer(number));
-    sql_text(&sql, ")");
-    return finish(&sql, NULL, &transition_plan->lock);
+    sql_text(&making.sql, "SELECT pg_advisory_xact_lock(");
+    sql_value(&making.sql, value_integer(number));
+    sql_text(&making.sql, ")");
+    return finish(&making, NULL, ret_call);
 }
 
-static bool make_others(struct arena *arena, const struct plan *plan,
-                        struct transition_plan *transition_plan) {
-    const struct transition *transition = transition_plan->transition;
-    if (!transition->others_where)
-        return true;
-    struct sql sql = sql_begin(plan->dialect, arena);
-    sql_bind(&sql, value_null());
-    sql.this_resource = plan->resource;
-    sql.this_number = KEY_NUMBER;
-    append_effect(&sql, plan->resource, &transition->others);
-    append_key(&sql, plan->resource, " <> ");
-    sql_text(&sql, " AND (");
-    sql_expression(&sql, transition->others_where, 0);
-    sql_text(&sql, ")");
-    append_returning(&sql, plan);
-    return finish(&sql, &plan->selection, &transition_plan->others) &&
-           (plan->dialect->store != STORE_POSTGRES || make_lock(arena, plan, transition_plan));
+// ---- History ----
+
+// The text that a record's key is, as key_text makes it.
+static void append_key_text(struct sql *sql, const struct property *key) {
+    bool postgres = sql->dialect->store == STORE_POSTGRES;
+    bool bytes = key->kind == VALUE_BYTES;
+    sql_text(sql, !bytes ? "CAST(" : postgres ? "encode(" : "lower(hex(");
+    sql_name(sql, key->name);
+    sql_text(sql, !bytes ? " AS TEXT)" : postgres ? ", 'hex')" : "))");
+}
+
+// What built_in/history.yaml declares, of records of which a condition will follow. It comes before
+// they are changed, while their state is still the one that they leave.
+static void append_history(struct making *making, const struct effect *effect) {
+    const struct resource *resource = making->plan->resource;
+    const struct text state = resource->lifecycle.property->name;
+    struct sql *sql = &making->sql;
+    sql_text(sql,
+             "INSERT INTO trestle_history (resource, record, at, transition, \"from\", \"to\", "
+             "\"by\", request_id) SELECT ");
+    sql_value(sql, value_text(VALUE_TEXT, resource->name));
+    sql_text(sql, ", ");
+    append_key_text(sql, resource->key.property);
+    sql_text(sql, ", ");
+    sql_now(sql, 0);
+    sql_text(sql, ", ");
+    sql_value(sql, value_text(VALUE_TEXT, making->transition->name));
+    sql_text(sql, ", ");
+    sql_name(sql, state);
+    sql_text(sql, ", ");
+    if (effect->to)
+        sql_value(sql, value_text(VALUE_TEXT, *effect->to));
+    else
+        sql_name(sql, state);
+    sql_text(sql, ", ");
+    append_parameter(making, MOVEMENT_BY, VALUE_TEXT);
+    sql_text(sql, ", ");
+    append_parameter(making, MOVEMENT_REQUEST, VALUE_TEXT);
+    sql_text(sql, " FROM ");
+    sql_name(sql, resource->table);
+}
+
+// Nobody comes between what is written of a record and its change.
+static bool finish_history(struct making *making, struct prepared_call *ret_call) {
+    if (making->sql.dialect->store == STORE_POSTGRES)
+        sql_text(&making->sql, " FOR UPDATE");
+    return finish(making, NULL, ret_call);
+}
+
+static bool make_history(struct arena *arena, const struct plan *plan,
+                         const struct transition *transition, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, transition);
+    append_history(&making, &transition->effect);
+    append_guard(&making);
+    return finish_history(&making, ret_call);
+}
+
+static bool make_others_history(struct arena *arena, const struct plan *plan,
+                                const struct transition *transition,
+                                struct prepared_call *ret_call) {
+    struct making making = begin_others(arena, plan, transition);
+    append_history(&making, &transition->others);
+    append_others(&making);
+    return finish_history(&making, ret_call);
+}
+
+// ---- The whole ----
+
+static bool make(struct arena *arena, const struct plan *plan, const struct transition *transition,
+                 struct transition_plan *ret_plan) {
+    struct transition_plan made = {.transition = transition};
+    bool states = plan->resource->lifecycle.property;
+    bool others = transition->others_where;
+    bool locks = others && plan->dialect->store == STORE_POSTGRES;
+    bool ok = (!locks || make_lock(arena, plan, transition, &made.lock)) &&
+              (!states || make_history(arena, plan, transition, &made.history)) &&
+              make_move(arena, plan, transition, &made.move) &&
+              (!others || !transition->others.to ||
+               make_others_history(arena, plan, transition, &made.others_history)) &&
+              (!others || make_others(arena, plan, transition, &made.others));
+    if (ok)
+        *ret_plan = made;
+    return ok;
 }
 
 bool transition_plans_make(struct arena *arena, struct plan *plan) {
@@ -124,67 +241,68 @@ bool transition_plans_make(struct arena *arena, struct plan *plan) {
         arena_allocate_zero(arena, resource->transition_count, sizeof *plan->transitions);
     if (!plan->transitions)
         return false;
-    for (size_t i = 0; i < resource->transition_count; i++) {
-        struct transition_plan *transition_plan = &plan->transitions[i];
-        transition_plan->transition = &resource->transitions[i];
-        if (!make_move(arena, plan, transition_plan) || !make_others(arena, plan, transition_plan))
+    for (size_t i = 0; i < resource->transition_count; i++)
+        if (!make(arena, plan, &resource->transitions[i], &plan->transitions[i]))
             return false;
-    }
     return true;
 }
 
-static bool put_now(struct value *parameter, int64_t now, struct arena *arena) {
+// ---- Use ----
+
+static struct value text_or_null(struct text text) {
+    return text.size ? value_text(VALUE_TEXT, text) : value_null();
+}
+
+static bool instant(int64_t now, struct arena *arena, struct value *ret_value) {
     char *text = arena_allocate(arena, TIMESTAMP_SIZE);
     if (!text)
         return false;
     timestamp_format(now, text);
-    *parameter = value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE));
+    *ret_value = value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE));
     return true;
 }
 
-static bool use(const struct prepared_call *prepared, const struct movement *movement,
-                struct arena *arena, struct call *ret_call) {
-    size_t count = prepared->parameter_count;
-    struct value *parameters = arena_allocate(arena, count * sizeof *parameters);
+static bool find_values(const struct movement *movement, struct arena *arena,
+                        struct value values[MOVEMENT_VALUES]) {
+    values[MOVEMENT_KEY] = movement->key;
+    values[MOVEMENT_VERSION] =
+        movement->has_version ? value_integer(movement->version) : value_null();
+    values[MOVEMENT_BY] = text_or_null(movement->by);
+    values[MOVEMENT_REQUEST] = text_or_null(movement->request_id);
+    return instant(movement->now, arena, &values[MOVEMENT_NOW]);
+}
+
+// Adds a call, where the plan has it.
+static bool use(const struct prepared_call *prepared, const struct value *values, int64_t expect,
+                struct arena *arena, struct call *calls, size_t *count) {
+    if (!prepared->statement.sql.data)
+        return true;
+    size_t parameter_count = prepared->parameter_count;
+    struct value *parameters = arena_allocate(arena, parameter_count * sizeof *parameters);
     if (!parameters)
         return false;
-    memcpy(parameters, prepared->parameters, count * sizeof *parameters);
-    parameters[KEY_NUMBER - 1] = movement->key;
-    if (prepared->now_number &&
-        !put_now(&parameters[prepared->now_number - 1], movement->now, arena))
-        return false;
-    *ret_call = (struct call){.statement = &prepared->statement,
-                              .parameters = parameters,
-                              .parameter_count = count,
-                              .expect = EXPECT_ANY};
-    return true;
-}
-
-static bool use_move(const struct prepared_call *prepared, const struct movement *movement,
-                     struct arena *arena, struct call *ret_call) {
-    struct call call;
-    if (!use(prepared, movement, arena, &call))
-        return false;
-    struct value *parameters = (struct value *)call.parameters; // which are ours
-    if (movement->has_version)
-        parameters[VERSION_NUMBER - 1] = value_integer(movement->version);
-    call.expect = 1;
-    *ret_call = call;
+    memcpy(parameters, prepared->parameters, parameter_count * sizeof *parameters);
+    for (size_t i = 0; i < MOVEMENT_VALUES; i++)
+        if (prepared->numbers[i])
+            parameters[prepared->numbers[i] - 1] = values[i];
+    calls[(*count)++] = (struct call){.statement = &prepared->statement,
+                                      .parameters = parameters,
+                                      .parameter_count = parameter_count,
+                                      .expect = expect};
     return true;
 }
 
 bool transition_plan_calls(const struct transition_plan *plan, const struct movement *movement,
                            struct arena *arena, struct call *calls, size_t *ret_count) {
+    struct value values[MOVEMENT_VALUES];
     size_t count = 0;
-    if (plan->lock.statement.sql.data)
-        calls[count++] = (struct call){.statement = &plan->lock.statement,
-                                       .parameters = plan->lock.parameters,
-                                       .parameter_count = plan->lock.parameter_count,
-                                       .expect = EXPECT_ANY};
-    if (!use_move(&plan->move, movement, arena, &calls[count++]))
-        return false;
-    if (plan->others.statement.sql.data && !use(&plan->others, movement, arena, &calls[count++]))
-        return false;
-    *ret_count = count;
-    return true;
+    bool used = find_values(movement, arena, values) &&
+                use(&plan->lock, values, EXPECT_ANY, arena, calls, &count) &&
+                use(&plan->history, values, 1, arena, calls, &count) &&
+                use(&plan->move, values, 1, arena, calls, &count) &&
+                use(&plan->others_history, values, EXPECT_ANY, arena, calls, &count) &&
+                use(&plan->others, values, EXPECT_ANY, arena, calls, &count);
+    if (used)
+        *ret_count = count;
+    return used;
 }

@@ -4,18 +4,31 @@
 
 #include "resource/plan.h"
 
+// What differs from one use of a transition to the next.
+enum movement_value {
+    MOVEMENT_KEY,
+    MOVEMENT_VERSION, // or null
+    MOVEMENT_NOW,
+    MOVEMENT_BY,
+    MOVEMENT_REQUEST,
+    MOVEMENT_VALUES
+};
+
 // A statement with the values that never change, made once; the others are put in for each use.
 struct prepared_call {
     struct statement statement; // sql.data is NULL where there is none
     const struct value *parameters;
     size_t parameter_count;
-    size_t now_number; // which of them, from 1, is now(); 0: none
+    size_t numbers[MOVEMENT_VALUES]; // which parameter each of those is, from 1; 0: none
 };
 
 struct transition_plan {
     const struct transition *transition;
-    struct prepared_call lock;   // lets transitions that change other records go one by one
-    struct prepared_call move;   // -> selection; no row where the guard does not hold
+    struct prepared_call lock;    // lets transitions that change other records go one by one
+    struct prepared_call history; // where there are states; changes one row, and keeps others from
+                                  // the record until the job ends, if the guard holds
+    struct prepared_call move;    // -> selection, of one row if the guard holds
+    struct prepared_call others_history;
     struct prepared_call others; // -> selection
 };
 
@@ -23,15 +36,17 @@ struct transition_plan {
 // no memory.
 bool transition_plans_make(struct arena *arena, struct plan *plan);
 
-// Which record is to move, and when.
+// Which record is to move, when, and who wants it.
 struct movement {
     struct value key;
     bool has_version; // it must have this version
     int64_t version;
-    int64_t now;
+    int64_t now;            // milliseconds
+    struct text by;         // empty: somebody without a name
+    struct text request_id; // empty: no request
 };
 
-enum { TRANSITION_MAX_CALLS = 3 };
+enum { TRANSITION_MAX_CALLS = 5 };
 
 // The calls in their order, for one job; `calls` has room for TRANSITION_MAX_CALLS. The move
 // expects one row, so that the job is undone (OUTCOME_UNEXPECTED) where the record is not there, or

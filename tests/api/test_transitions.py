@@ -550,3 +550,120 @@ def hammer(servers, path, count):
     for wire in wires:
         wire.close()
     return statuses
+
+
+# History
+
+def history(client, path, **parameters):
+    return client.list(path + "/history", **parameters)
+
+
+def test_history(public):
+    record = make(public)
+    path = f"/jobs/{record['id']}"
+    assert history(public, path) == []
+    before = datetime.datetime.now(datetime.timezone.utc)
+    moved(public, record, "start")
+    assert closed(move(public, record, "start"))
+    moved(public, record, "tick")
+    response = move(public, record, "finish", headers={"X-Request-Id": "the last one"})
+    assert response.status_code == 200
+    entries = history(public, path)
+    assert [(entry["transition"], entry["from"], entry["to"]) for entry in entries] == [
+        ("start", "New", "Running"), ("tick", "Running", "Running"),
+        ("finish", "Running", "Finished")]
+    assert list(entries[0]) == ["id", "at", "transition", "from", "to", "by", "request_id"]
+    assert {entry["by"] for entry in entries} == {None}
+    assert entries[0]["request_id"]
+    for entry in entries:
+        stamp = datetime.datetime.fromisoformat(entry["at"])
+        second = datetime.timedelta(seconds=1)
+        assert before - second <= stamp <= datetime.datetime.now(datetime.timezone.utc) + second
+
+
+def test_a_transition_that_fails_leaves_none(public):
+    record = make(public)
+    moved(public, record, "start")
+    assert errors(move(public, record, "finish"))
+    problem(move(public, make(public, amount=2**62), "grow"), 409, "overflow")
+    assert len(history(public, f"/jobs/{record['id']}")) == 1
+
+
+def test_history_of_others(public):
+    first, second = make(public, group="history"), make(public, group="history")
+    moved(public, first, "take")
+    moved(public, second, "take")
+    entries = history(public, f"/jobs/{first['id']}")
+    assert [(entry["transition"], entry["from"], entry["to"]) for entry in entries] == [
+        ("take", "New", "Running"), ("take", "Running", "New")]
+    one, = history(public, f"/jobs/{second['id']}")
+    assert one["request_id"] == entries[1]["request_id"]
+
+
+def test_a_history_is_a_list(public):
+    record = make(public)
+    path = f"/jobs/{record['id']}"
+    for _ in range(5):
+        moved(public, record, "tick")
+    moved(public, record, "start")
+    pages = list(public.walk(path + "/history", limit=2, sort="-id"))
+    assert [len(page) for page in pages] == [2, 2, 2]
+    entries = [entry for page in pages for entry in page]
+    assert entries[0]["transition"] == "start"
+    assert history(public, path) == entries[::-1]
+    assert len(history(public, path, transition="tick")) == 5
+    assert history(public, path, filter="to = 'Running'", fields="from") == [{"from": "New"}]
+    response = public.get(path + "/history", params={"count": "true", "limit": 1})
+    assert response.headers["X-Total-Count"] == "6"
+    problem(public.get(path + "/history", params={"resource": "jobs"}), 400, "unknown-parameter")
+    problem(public.get(path + "/history", params={"filter": "record = '1'"}), 400)
+    # A cursor leads to nobody else's.
+    following = public.get(path + "/history", params={"limit": 2}).links["next"]["url"]
+    other = make(public)
+    moved(public, other, "tick")
+    cursor = following.partition("cursor=")[2]
+    problem(public.get(f"/jobs/{other['id']}/history", params={"limit": 2, "cursor": cursor}),
+            400, "invalid-cursor")
+
+
+def test_who_did_it(shipped):
+    record = shipped.admin.create("/packages", {"name": "whodunit", "version": "1"})
+    path = f"/packages/{record['id']}"
+    problem(shipped.public.get(path + "/history"), 401, "key-required")
+    assert shipped.admin.post(path + "/reject", data=b"").status_code == 200
+    entry, = history(shipped.admin, path)
+    assert (entry["by"], entry["from"], entry["to"]) == ("admin", "Created", "Rejected")
+
+
+def test_it_outlives_the_record(public):
+    record = make(public)
+    path = f"/jobs/{record['id']}"
+    moved(public, record, "start")
+    entries = history(public, path)
+    assert public.delete(path).status_code == 204
+    assert history(public, path) == entries
+    bare = make(public)
+    public.delete(f"/jobs/{bare['id']}")
+    problem(public.get(f"/jobs/{bare['id']}/history"), 404, "not-found")
+
+
+def test_history_of_keys_that_are_digests(public):
+    file = public.create("/files", {"body": "history"})
+    path = f"/files/{file['digest']}"
+    assert public.post(path + "/hide", data=b"").status_code == 200
+    assert [entry["to"] for entry in history(public, path)] == ["Hidden"]
+    assert [entry["to"] for entry in history(public, f"/files/{file['digest'].upper()}")] == [
+        "Hidden"]
+
+
+def test_history_routes(public):
+    record = make(public)
+    response = public.post(f"/jobs/{record['id']}/history", data=b"")
+    assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, GET, HEAD")
+    problem(public.get("/codes/x/history"), 404, "not-found")
+    problem(public.get("/jobs/abc/history"), 400, "invalid-key")
+    problem(public.get("/trestle_history"), 404, "not-found")
+    problem(public.get("/history"), 404, "not-found")
+    tag = public.get(f"/jobs/{record['id']}/history").headers["ETag"]
+    again = public.get(f"/jobs/{record['id']}/history", headers={"If-None-Match": tag})
+    assert again.status_code == 304

@@ -525,6 +525,13 @@ static const struct {
         "2:43: `a` holds the lifecycle's state, which settles `default`\n",
     },
     {
+        "key: code\n"
+        "lifecycle: {property: state, states: [A, B]}\n"
+        "properties: {code: {type: string, maxLength: 601}}\n",
+        "1:6: the key of a resource with a lifecycle has at most 600 characters, since its history "
+        "is found by it\n",
+    },
+    {
         "lifecycle: {property: id, states: [A, B]}\n"
         "properties: {a: {type: string}}\n",
         "1:23: the key cannot hold the lifecycle's state\n",

@@ -121,6 +121,14 @@ static void keys_are_encoded_for_paths(void **state) {
     }
 }
 
+static void keys_are_texts_in_histories(void **state) {
+    struct arena arena = {0};
+    assert_text_is(key_text(&arena, value_integer(INT64_MIN)), "-9223372036854775808");
+    assert_text_is(key_text(&arena, value_text(VALUE_TEXT, TEXT("a b/c"))), "a b/c");
+    assert_text_is(key_text(&arena, value_text(VALUE_BYTES, TEXT("\x2C\xF2"))), "2cf2");
+    arena_free(&arena);
+}
+
 static void copies_are_their_own(void **state) {
     struct arena arena = {0};
     char bytes[] = "abc";
@@ -152,6 +160,7 @@ int main(void) {
         cmocka_unit_test(records_show_what_is_shown),
         cmocka_unit_test(no_memory_shows_in_the_buffer),
         cmocka_unit_test(keys_are_encoded_for_paths),
+        cmocka_unit_test(keys_are_texts_in_histories),
         cmocka_unit_test(copies_are_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,6 +368,32 @@ static void test_arguments(void **state) {
     fixture_end(&fixture);
 }
 
+// What a list belongs to is part of its filter, and of what its cursors are tied to.
+static void test_scopes(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    const struct property *title = resource_property(fixture.resource, TEXT("title"));
+    struct query_scope scopes[] = {{.resource = fixture.resource, .name = TEXT("a")},
+                                   {.resource = fixture.resource, .name = TEXT("b")}};
+    struct query queries[2];
+    const struct parameter rank = {TEXT("rank"), TEXT("5")};
+    fixture.faults.arena = &fixture.arena;
+    for (size_t i = 0; i < 2; i++) {
+        struct value value;
+        scopes[i].filter =
+            expression_equal(&fixture.arena, title, value_text(VALUE_TEXT, scopes[i].name));
+        assert_true(query_read_within(&scopes[i], &rank, 1, fixture_key, &fixture.arena,
+                                      &fixture.faults, &queries[i], &fixture.failure));
+        assert_true(query_fixes(queries[i].filter, title, &value));
+        assert_text_is(value.text, i ? "b" : "a");
+        assert_true(query_fixes(queries[i].filter,
+                                resource_property(fixture.resource, TEXT("rank")), &value));
+    }
+    assert_false(text_equal(queries[0].arguments, queries[1].arguments));
+    assert_false(text_equal(queries[0].arguments, arguments(&fixture, "rank=5")));
+    fixture_end(&fixture);
+}
+
 // The cursor of a row of "title|due id" opens in a request that differs only in shape.
 static void test_cursors(void **state) {
     struct fixture fixture;
@@ -481,6 +507,7 @@ int main(void) {
         cmocka_unit_test(test_all_faults_at_once),
         cmocka_unit_test(test_faults_are_bounded),
         cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_cursors),
         cmocka_unit_test(test_longest_cursor),
         cmocka_unit_test(test_many_filters),
