@@ -132,8 +132,3 @@ enum step_result authenticate(struct exchange *exchange) {
     identity->state = KEY_MALFORMED;
     return STEP_NEXT;
 }
-
-// There is one key, and where it was asked for it was checked.
-struct text caller_name(const struct exchange *exchange) {
-    return needs_key(exchange) ? TEXT("admin") : TEXT("");
-}

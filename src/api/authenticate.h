@@ -6,6 +6,3 @@
 // The step that fills exchange->identity. It may wait for the database, and refuses nobody: a
 // public route serves those, too, whose key is none.
 enum step_result authenticate(struct exchange *exchange);
-
-// Who asked, for histories; empty where nobody said so.
-struct text caller_name(const struct exchange *exchange);

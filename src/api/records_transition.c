@@ -1,4 +1,3 @@
-#include "api/authenticate.h"
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
@@ -34,19 +33,20 @@ static enum step_result validate_nothing(struct exchange *exchange) {
 
 static enum step_result plan_transition(struct exchange *exchange) {
     bool conditional = conditions_are_there(exchange);
+    char *name = arena_allocate(arena_of(exchange), IDENTITY_NAME_SIZE);
+    if (!name || !exchange_make_room(exchange, TRANSITION_MAX_CALLS))
+        return exchange_out_of_memory(exchange);
     const struct movement movement = {.key = exchange->key,
                                       .has_version = conditional,
                                       .version = exchange->version,
                                       .now = exchange->now,
-                                      .by = caller_name(exchange),
+                                      .by = identity_name(&exchange->identity, name),
                                       .request_id = exchange->request_id};
     if (conditional && exchange->round == 0)
         exchange->stage = TRANSITION_LOOK;
     if (exchange->stage == TRANSITION_LOOK)
         return record_plan_read(exchange);
     exchange->job.kind = JOB_WRITE;
-    if (!exchange_make_room(exchange, TRANSITION_MAX_CALLS))
-        return exchange_out_of_memory(exchange);
     return transition_plan_calls(plan_of(exchange), &movement, arena_of(exchange), exchange->calls,
                                  &exchange->job.call_count)
                ? STEP_NEXT
