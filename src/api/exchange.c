@@ -149,6 +149,11 @@ static void end_stream(struct exchange *exchange, void (*end)(struct http_reques
 static void answer(struct exchange *exchange) {
     struct http_request *request = exchange->request;
     struct http_answer answer = exchange->answer;
+    if (exchange->whole) {
+        release(exchange);
+        exchange->on_answered(exchange); // which may start it again, or free it
+        return;
+    }
     if (exchange->streams) {
         end_stream(exchange, http_stream_end);
         return;
@@ -232,6 +237,30 @@ void exchange_start(struct service *service, struct http_request *request) {
     exchange->answer = http_answer_begin(request, 200);
     request->owner = exchange;
     exchange_resume(exchange);
+}
+
+void exchange_start_part(struct exchange *part, struct exchange *whole,
+                         struct http_request *part_request, const struct handler *handler,
+                         void (*on_answered)(struct exchange *part)) {
+    struct http_answer answer = {.status = 200, .fields = part->answer.fields};
+    answer.body = part->answer.body;
+    buffer_clear(&answer.fields);
+    buffer_clear(&answer.body);
+    *part = (struct exchange){.service = whole->service,
+                              .request = part_request,
+                              .catalogue = catalogue_retain(whole->catalogue),
+                              .step = AT_PARSE,
+                              .request_id = whole->request_id,
+                              .handler = handler,
+                              .plan = whole->plan,
+                              .now = clock_now(),
+                              .call_room = EXCHANGE_FEW_CALLS,
+                              .answer = answer,
+                              .faults.arena = &part_request->arena,
+                              .whole = whole,
+                              .on_answered = on_answered};
+    part->calls = part->few_calls;
+    exchange_resume(part);
 }
 
 static bool on_row(struct job *job, size_t call, const struct value *cells) {

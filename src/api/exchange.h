@@ -11,6 +11,7 @@
 struct exchange;
 struct create_all;
 struct idempotency;
+struct lines;
 
 // What a step says.
 enum step_result {
@@ -22,7 +23,7 @@ enum step_result {
 };
 
 // What a body is, by its media type.
-enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_TYPES };
+enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_LINES, BODY_TYPES };
 
 // What a handler does with the request's conditions.
 enum conditions_use {
@@ -78,6 +79,11 @@ struct handler {
     void (*on_writable)(struct exchange *exchange);
     void (*on_stopping)(struct exchange *exchange);
     void (*on_gone)(struct exchange *exchange);
+
+    // Of a body that is read in pieces (http_read_piece): the next one; there is no more, and
+    // request->fault says whether it broke off.
+    void (*on_piece)(struct exchange *exchange, struct text piece);
+    void (*on_last_piece)(struct exchange *exchange);
 };
 
 enum { EXCHANGE_FEW_CALLS = 4 }; // for more, exchange_make_room
@@ -139,10 +145,23 @@ struct exchange {
     bool streams; // its head is on its way; `answer` is the handler's to use
     struct failure failure;
     struct faults faults;
+
+    // A part of a request that is many writes is an exchange, too.
+    struct lines *lines;                            // of a whole: what it reads
+    struct exchange *whole;                         // of a part; NULL: it is none
+    void (*on_answered)(struct exchange *exchange); // of a part: `answer` is complete
 };
 
 // Starts a request on its journey. The handler's contract of http.h is kept from here on.
 void exchange_start(struct service *service, struct http_request *request);
+
+// Starts a part of a request: the caller is the same, `handler` is asked what to do with the body
+// in `part_request`, which has an arena of its own and no connection. When it has its answer (maybe
+// before this returns), on_answered is called instead of sending it; the part may be started again
+// then. It starts zeroed the first time, and keeps its answer's memory.
+void exchange_start_part(struct exchange *part, struct exchange *whole,
+                         struct http_request *part_request, const struct handler *handler,
+                         void (*on_answered)(struct exchange *part));
 
 // Goes on after a wait.
 void exchange_resume(struct exchange *exchange);

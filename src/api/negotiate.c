@@ -144,7 +144,15 @@ static const struct text body_types[BODY_TYPES] = {
     [BODY_JSON] = TEXT_INIT("application/json"),
     [BODY_MERGE_PATCH] = TEXT_INIT("application/merge-patch+json"),
     [BODY_JSON_PATCH] = TEXT_INIT("application/json-patch+json"),
+    [BODY_LINES] = TEXT_INIT("application/x-ndjson"),
 };
+
+bool negotiate_sends_lines(const struct exchange *exchange) {
+    struct text parameters = http_field(exchange->request, "Content-Type");
+    struct text type = {"", 0};
+    text_split(&parameters, ';', &type);
+    return text_equal_ignoring_case(text_trim(type), body_types[BODY_LINES]);
+}
 
 static bool takes(const struct handler *handler, unsigned type) {
     return handler->reads_body && (type == BODY_JSON || (handler->body_types & 1U << type));

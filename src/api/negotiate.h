@@ -19,6 +19,9 @@ struct text request_id(struct service *service, const struct http_request *reque
 // Whether every query parameter is one of `known`; sets the failure otherwise.
 bool negotiate_parameters(struct exchange *exchange, const char *const *known);
 
+// Whether the body is application/x-ndjson.
+bool negotiate_sends_lines(const struct exchange *exchange);
+
 // Whether the body's type is one that the handler reads; sets the failure otherwise.
 bool negotiate_content_type(struct exchange *exchange);
 

@@ -5,7 +5,8 @@
 
 extern const struct handler records_list;
 extern const struct handler records_create;
-extern const struct handler records_create_all; // of an array; records_create gives way to it
+extern const struct handler records_create_all;   // of an array; records_create gives way to it
+extern const struct handler records_create_lines; // of application/x-ndjson; so here
 extern const struct handler records_read;
 extern const struct handler records_replace;
 extern const struct handler records_update;

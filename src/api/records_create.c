@@ -1,11 +1,18 @@
+#include "api/negotiate.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
 
 enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 
+static enum step_result prepare_new(struct exchange *exchange) {
+    if (negotiate_sends_lines(exchange))
+        exchange->handler = &records_create_lines;
+    return STEP_NEXT;
+}
+
 static enum step_result validate_new(struct exchange *exchange) {
-    if (json_is_array(exchange->body)) {
+    if (json_is_array(exchange->body) && !exchange->whole) {
         exchange->handler = &records_create_all;
         return records_create_all.validate(exchange);
     }
@@ -57,6 +64,7 @@ const struct handler records_create = {
     .action = ACTION_CREATE,
     .reads_body = true,
     .conditions = CONDITIONS_LIST,
+    .prepare = prepare_new,
     .validate = validate_new,
     .plan = plan_new,
     .on_row = record_on_new_row,

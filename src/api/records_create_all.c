@@ -157,8 +157,8 @@ static enum step_result settle_all(struct exchange *exchange) {
     struct create_all *all = exchange->all;
     if (!record_is_done(exchange))
         return STEP_FAIL;
-    if (exchange->stage == ALL_INSERT && exchange->rows)
-        all->any_new = true;
+    if (exchange->stage == ALL_INSERT)
+        all->any_new = exchange->rows > 0;
     if (exchange->rows == all->count) {
         put_in_order(exchange);
         return record_answer(exchange, all->any_new ? 201 : 200, (struct etag){.kind = ETAG_NONE});

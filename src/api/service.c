@@ -11,7 +11,16 @@ static void on_head(void *context, struct http_request *request) {
 }
 
 static void on_body(void *context, struct http_request *request) {
-    exchange_resume(request->owner);
+    struct exchange *exchange = request->owner;
+    if (exchange->handler->on_last_piece)
+        exchange->handler->on_last_piece(exchange);
+    else
+        exchange_resume(exchange);
+}
+
+static void on_piece(void *context, struct http_request *request, struct text piece) {
+    struct exchange *exchange = request->owner;
+    exchange->handler->on_piece(exchange, piece);
 }
 
 // Nobody will read the answer. What the store has under way is let finish (a write) or given up (a
@@ -135,6 +144,7 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
     *service = (struct service){.options = options, .loop = loop, .secrets = options->secrets};
     service->handler = (struct http_handler){.on_head = on_head,
                                              .on_body = on_body,
+                                             .on_piece = on_piece,
                                              .on_gone = on_gone,
                                              .on_writable = on_writable,
                                              .on_stopping = on_stopping,
