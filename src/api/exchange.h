@@ -53,6 +53,7 @@ struct representation {
 struct handler {
     enum action action;  // of a resource, for authorization; ACTIONS where it is none
     bool reads_body;     // JSON of one of the accepted types
+    bool reads_lines;    // application/x-ndjson, in pieces
     bool body_may_lack;  // `body` is NULL then
     unsigned body_types; // besides application/json: a set of 1 << body_type
     bool answers_secret; // its answer must not be kept anywhere

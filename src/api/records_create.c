@@ -6,9 +6,10 @@
 enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 
 static enum step_result prepare_new(struct exchange *exchange) {
-    if (negotiate_sends_lines(exchange))
-        exchange->handler = &records_create_lines;
-    return STEP_NEXT;
+    if (!negotiate_sends_lines(exchange))
+        return STEP_NEXT;
+    exchange->handler = &records_create_lines;
+    return negotiate_content_type(exchange) ? STEP_NEXT : STEP_FAIL;
 }
 
 static enum step_result validate_new(struct exchange *exchange) {

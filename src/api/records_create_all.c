@@ -19,7 +19,8 @@ struct create_all {
     struct value **values; // of each record
     struct place *places;  // of each record
     size_t *order;         // of each call: the record that it is about
-    bool any_new;          // some were not there before
+    bool some_new;         // the last job made some that were not there before
+    bool any_new;          // those before it did
 };
 
 struct text record_place(struct exchange *exchange, size_t call) {
@@ -119,6 +120,7 @@ static enum step_result plan_all(struct exchange *exchange) {
     if (!exchange_make_room(exchange, count) ||
         !(inserts ? plan_inserts(exchange) : plan_reads(exchange)))
         return exchange_out_of_memory(exchange);
+    exchange->all->any_new = exchange->all->any_new || exchange->all->some_new;
     exchange->job.call_count = count;
     exchange->job.kind = count > SHORT_READ ? JOB_SCAN : JOB_READ;
     if (inserts || exchange->idempotency) // under whose key the answer is kept
@@ -157,11 +159,11 @@ static enum step_result settle_all(struct exchange *exchange) {
     struct create_all *all = exchange->all;
     if (!record_is_done(exchange))
         return STEP_FAIL;
-    if (exchange->stage == ALL_INSERT)
-        all->any_new = exchange->rows > 0;
+    all->some_new = exchange->stage == ALL_INSERT && exchange->rows > 0;
     if (exchange->rows == all->count) {
         put_in_order(exchange);
-        return record_answer(exchange, all->any_new ? 201 : 200, (struct etag){.kind = ETAG_NONE});
+        return record_answer(exchange, all->any_new || all->some_new ? 201 : 200,
+                             (struct etag){.kind = ETAG_NONE});
     }
     if (exchange->round >= RECORD_MAX_ROUNDS)
         return exchange_fail(exchange, FAILURE_CONTENTION, "records came and went too often");

@@ -350,6 +350,31 @@ static void a_conflict_in_an_array_names_the_record(void **state) {
     rig_stop(rig);
 }
 
+static void lines_have_outcomes_of_their_own(void **state) {
+    const struct scripted_job script[] = {
+        {.calls = &gives_note, .call_count = 1, .restarted = true},
+        {.refused = true},
+        {.outcome = {.kind = OUTCOME_CONFLICT, .constraint = "notes.text"}},
+        {.outcome = {.kind = OUTCOME_UNKNOWN}},
+        {.calls = &gives_note, .call_count = 1},
+    };
+    struct rig *rig = rig_start(script, 5);
+    // The first field of a name counts.
+    const char *answer = ask_with(rig, "Content-Type: application/x-ndjson\r\n", "POST", "/notes",
+                                  "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}\n"
+                                  "{\"text\":\"d\"}\n{}\n{\"text\":\"e\"}");
+    has(answer, "HTTP/1.1 200 OK\r\n");
+    has(answer, "Transfer-Encoding: chunked\r\n");
+    has(answer, "{\"line\":1,\"status\":201,\"key\":1}\n{\"line\":2,\"status\":503,\"problem\":{");
+    has(answer, "queue-full");
+    has(answer, "}\n{\"line\":3,\"status\":409,\"problem\":{");
+    has(answer, "}\n{\"line\":4,\"status\":503,\"problem\":{");
+    has(answer, "outcome-unknown");
+    has(answer, "}\n{\"line\":5,\"status\":400,\"problem\":{");
+    has(answer, "}\n{\"line\":6,\"status\":201,\"key\":1}\n");
+    rig_stop(rig);
+}
+
 // A code as the plan selects it: code, size, _version.
 static const struct value code[] = {{.kind = VALUE_TEXT, .text = TEXT_INIT("x/y")},
                                     {.kind = VALUE_NULL},
@@ -896,6 +921,7 @@ int main(void) {
         cmocka_unit_test(contents_that_come_and_go),
         cmocka_unit_test(contents_that_come_and_go_for_ever),
         cmocka_unit_test(a_conflict_in_an_array_names_the_record),
+        cmocka_unit_test(lines_have_outcomes_of_their_own),
         cmocka_unit_test(put_creates_under_a_chosen_key),
         cmocka_unit_test(deleting),
         cmocka_unit_test(what_the_client_has_is_not_sent),

@@ -1,0 +1,126 @@
+"""Answers that come bit by bit, and bodies that are sent in the same way, on a bare connection."""
+
+import contextlib
+import json
+import re
+import socket
+import threading
+
+from harness import ADMIN_KEY, HOST, PATIENCE
+
+NDJSON = "application/x-ndjson"
+
+
+class Truncated(Exception):
+    """The stream ended before its end."""
+
+
+class Exchange:
+    """One request on a connection of its own. The body goes out in chunks, when and as it is sent;
+    the answer is read meanwhile, or not."""
+
+    def __init__(self, server, method, target, *, key=ADMIN_KEY, fields=(), room=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if room:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self.socket.connect((HOST, server.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self.socket.makefile("rb")
+        self._chunked = None
+        lines = [f"{method} {target} HTTP/1.1", "Host: test", *fields]
+        if key:
+            lines.append(f"Authorization: Bearer {key}")
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self._file.close()
+        self.socket.close()
+
+    def reset(self):
+        """Goes without a word of farewell."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.close()
+
+    def send(self, data):
+        """One chunk of the body."""
+        if data:
+            self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end(self):
+        self.socket.sendall(b"0\r\n\r\n")
+
+    def head(self):
+        """Status and fields, once they are there."""
+        status = self._file.readline().decode()
+        found = re.fullmatch(r"HTTP/1\.1 (\d+) .*\r\n", status)
+        if not found:
+            raise Truncated(status)
+        fields = {}
+        while (line := self._file.readline().decode()) != "\r\n":
+            if not line:
+                raise Truncated(status)
+            name, _, value = line.partition(":")
+            fields[name.lower()] = value.strip()
+        self._chunked = fields.get("transfer-encoding") == "chunked"
+        return int(found.group(1)), fields
+
+    def chunks(self):
+        """The chunks of the body, as they come; Truncated where the last one does not."""
+        if self._chunked is None:
+            self.head()
+        assert self._chunked
+        try:
+            while (size := int(self._file.readline().strip() or b"x", 16)) > 0:
+                data = self._file.read(size)
+                if len(data) < size or self._file.read(2) != b"\r\n":
+                    raise Truncated(data[-100:])
+                yield data
+        except (ValueError, ConnectionResetError) as error:
+            raise Truncated() from error
+        assert self._file.readline() == b"\r\n"
+
+    def lines(self):
+        """What the body's lines say, as they come."""
+        rest = b""
+        for chunk in self.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from map(json.loads, whole)
+        assert not rest
+
+
+def upload(server, path, **arguments):
+    """A POST of NDJSON whose lines are still to be sent."""
+    fields = [f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked", *arguments.pop("fields", ())]
+    return Exchange(server, "POST", path, fields=fields, **arguments)
+
+
+@contextlib.contextmanager
+def sending(exchange, chunks):
+    """Sends a body beside whatever is done meanwhile."""
+    def send():
+        for chunk in chunks:
+            exchange.send(chunk)
+        exchange.end()
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+
+
+def ndjson(records):
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def rss(server):
+    """KiB of memory that the server has."""
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s*(\d+) kB", status.read()).group(1))
