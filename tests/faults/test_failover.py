@@ -167,3 +167,33 @@ def test_a_commit_that_stopped_waiting_for_the_standby(pair, ending):
                 pair.primary.rows(f"SELECT {ending}(pid) FROM ({waiting}) AS w")
                 problem(answer.result(), 503, "outcome-unknown")
         assert server.public.post("/messages", {"message": "after"}).status_code == 201
+
+
+def server_processes(cluster):
+    return cluster.rows("SELECT count(*) FROM pg_stat_activity "
+                        "WHERE application_name = 'trestle'")[0][0]
+
+
+def test_processes_do_not_pile_up_while_the_standby_is_away(pair):
+    """PostgreSQL keeps the process of a commit that waits for a standby; trestle does not leave ever
+    more of them behind, and serves at once when the standby is back."""
+    settings = {"database": pair.url, "workers": 2, "connections": 8, "query_timeout": "500ms"}
+    most = 2 * (2 + 2 * 2) + 1  # a worker reads and scans, and writes in two places; one watches
+    with Server(DEFINITIONS, settings=settings) as server:
+        ledger = Ledger(server)
+        with ledger:
+            time.sleep(1)
+            with pair.frozen():
+                counts = []
+                for _ in range(20):
+                    time.sleep(1)
+                    counts.append(server_processes(pair.primary))
+            back = time.monotonic()
+            print(counts)
+            assert max(counts) <= most, counts
+            time.sleep(2 + 1)
+            assert not ledger.surprises, ledger.surprises[:5]
+            late = ledger.refusals(back + 2, time.monotonic())
+            assert not late, [(event.started - back, event) for event in late[:5]]
+            ledger.check_database(pair.primary)
+        print(ledger.summary())

@@ -65,8 +65,8 @@ struct pg_transaction {
     char fate[16];                         // what was answered to PG_FATE …
     bool same_life;                        // … and whether by the server that committed
     char incarnation[PG_INCARNATION_SIZE]; // of the link that was lost
-    uint64_t until;                        // PG_DOUBTFUL: when to give up asking
-    uint64_t ask_at;                       // … and when to ask next
+    uint64_t until;                        // PG_DOUBTFUL: when its jobs are answered anyway
+    uint64_t ask_at;                       // … and when to ask next; PG_ASKING: when it was asked
 };
 
 struct pg_connection {

@@ -262,9 +262,11 @@ static bool lane_needs_connection(const struct pg_lane *lane) {
 // --- time
 
 // When what is under way on a connection must have been answered: the first of the reads, which are
-// answered in order, or all of a transaction.
+// answered in order, or all of a transaction, or what became of one.
 static uint64_t deadline_of(const struct pg_connection *connection) {
     uint64_t deadline = 0;
+    if (connection->transaction.phase == PG_ASKING) // whose jobs may have passed theirs
+        return connection->transaction.ask_at;
     for (const struct job *job = connection->jobs.first; job; job = job->next) {
         deadline = job->ends > deadline ? job->ends : deadline;
         if (connection->transaction.phase == PG_IDLE)
@@ -300,11 +302,14 @@ static void look_at_cancelled(struct pg_session *session) {
     }
 }
 
-static void look_at_connection(struct pg_connection *connection) {
+// Whether it must be looked at again.
+static bool look_at_connection(struct pg_connection *connection) {
     if (is_silent(connection, uv_now(connection->session->loop)))
         pg_connection_lose(connection, "the server does not answer");
     if (connection->transaction.phase == PG_DOUBTFUL)
         connection->lane->operations->on_ready(connection);
+    return connection->transaction.phase == PG_DOUBTFUL ||
+           connection->transaction.phase == PG_ASKING;
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -312,7 +317,7 @@ static void on_tick(uv_timer_t *timer) {
     bool needed = session->pending > 0;
     look_at_cancelled(session);
     for (size_t i = 0; i < session->connection_count; i++)
-        look_at_connection(&session->connections[i]);
+        needed = look_at_connection(&session->connections[i]) || needed;
     for (size_t i = 0; i < PG_LANES; i++) {
         struct pg_lane *lane = &session->lanes[i];
         if (!lane_needs_connection(lane))

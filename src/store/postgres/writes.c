@@ -13,8 +13,9 @@
 // bytes. So many groups may be under way at once: while one commits, the next one fills.
 enum { GROUP_JOBS = 64, GROUP_BYTES = 4 * 1024 * 1024, GROUPS_AT_ONCE = 2 };
 
-// Milliseconds between two questions what became of a transaction that still runs.
-enum { ASK_AGAIN = 50 };
+// Milliseconds between two questions what became of a transaction that still runs: while jobs wait
+// for the answer, and afterwards.
+enum { ASK_AGAIN = 50, ASK_SELDOM = 250 };
 
 // --- groups
 
@@ -128,14 +129,18 @@ static void dispatch(struct pg_lane *lane) {
 
 // --- what becomes of it
 
-static void answer_all(struct pg_connection *connection, enum outcome_kind kind) {
-    struct job *jobs = pg_connection_take_jobs(connection);
-    connection->transaction = (struct pg_transaction){0};
+static void answer_jobs(struct pg_session *session, struct job *jobs, enum outcome_kind kind) {
     while (jobs) {
         struct job *job = jobs;
         jobs = job->next;
-        pg_job_answer_with(connection->session, job, kind);
+        pg_job_answer_with(session, job, kind);
     }
+}
+
+static void answer_all(struct pg_connection *connection, enum outcome_kind kind) {
+    struct job *jobs = pg_connection_take_jobs(connection);
+    connection->transaction = (struct pg_transaction){0};
+    answer_jobs(connection->session, jobs, kind);
 }
 
 // Nothing of these jobs happened, since their transaction was undone because of one of them: that
@@ -225,6 +230,7 @@ static void ask(struct pg_connection *connection) {
     struct pg_transaction *transaction = &connection->transaction;
     struct value number = value_text(VALUE_TEXT, text_from_string(transaction->number));
     transaction->phase = PG_ASKING;
+    transaction->ask_at = uv_now(connection->session->loop);
     transaction->fate[0] = '\0';
     pg_connection_send_control(connection, PG_FATE, &number, 1);
     pg_connection_sync(connection);
@@ -239,7 +245,7 @@ static void conclude(struct pg_connection *connection) {
     const char *fate = transaction->fate;
     if (strcmp(fate, "in progress") == 0) {
         transaction->phase = PG_DOUBTFUL;
-        transaction->ask_at = uv_now(connection->session->loop) + ASK_AGAIN;
+        transaction->ask_at += connection->jobs.first ? ASK_AGAIN : ASK_SELDOM;
     } else if (strcmp(fate, "aborted") == 0) {
         settle_lost(connection, pg_connection_take_jobs(connection));
     } else {
@@ -249,14 +255,22 @@ static void conclude(struct pg_connection *connection) {
 }
 
 static void on_ready(struct pg_connection *connection) {
-    const struct pg_transaction *transaction = &connection->transaction;
+    struct pg_transaction *transaction = &connection->transaction;
     uint64_t now = uv_now(connection->session->loop);
     if (transaction->phase != PG_DOUBTFUL)
         return;
     bool open = connection->state == PG_READY;
-    if (now >= transaction->until || (open && !connection->link->tells))
+    if (open && !connection->link->tells) {
         answer_all(connection, OUTCOME_UNKNOWN);
-    else if (open && now >= transaction->ask_at)
+        return;
+    }
+    // Nothing else is done in this place before the server knows: a COMMIT that waits for a standby
+    // keeps its server process whether we are there or not, and they must not become ever more.
+    if (now >= transaction->until) {
+        transaction->grouped = false; // and keeps no other group from being run elsewhere
+        answer_jobs(connection->session, pg_connection_take_jobs(connection), OUTCOME_UNKNOWN);
+    }
+    if (open && now >= transaction->ask_at)
         ask(connection);
 }
 
