@@ -93,13 +93,12 @@ extern const struct pg_lane_operations pg_write_operations;
 extern const struct pg_lane_operations pg_news_operations;
 
 // The slots of struct store_operations.
-bool pg_session_attach(struct store *store, uv_loop_t *loop, struct store_session **ret_session,
+bool pg_session_attach(struct store *base, uv_loop_t *loop, struct store_session **ret_session,
                        struct failure *failure);
-void pg_session_detach(struct store_session *session, void (*on_detached)(void *owner),
-                       void *owner);
-bool pg_session_submit(struct store_session *session, struct job *job);
-void pg_session_cancel(struct store_session *session, struct job *job);
-void pg_session_listen(struct store_session *session, void (*on_news)(void *owner), void *owner);
+void pg_session_detach(struct store_session *base, void (*on_detached)(void *owner), void *owner);
+bool pg_session_submit(struct store_session *base, struct job *job);
+void pg_session_cancel(struct store_session *base, struct job *job);
+void pg_session_listen(struct store_session *base, void (*on_news)(void *owner), void *owner);
 
 struct postgres_store *pg_session_store(const struct pg_session *session);
 

@@ -345,11 +345,10 @@ static void doubt(struct pg_connection *connection) {
                    connection->link->incarnation);
     struct job *jobs = pg_connection_close(connection);
     keep_jobs(connection, jobs);
-    if (transaction->unreplicated) {
-        answer_all(connection, OUTCOME_UNKNOWN);
-    } else if (transaction->committed || (tells && !transaction->number[0])) {
-        answer_all(connection, OUTCOME_DONE); // or it had changed nothing
-    } else if (!tells) {
+    bool changed_nothing = tells && !transaction->number[0];
+    if (!transaction->unreplicated && (transaction->committed || changed_nothing)) {
+        answer_all(connection, OUTCOME_DONE);
+    } else if (transaction->unreplicated || !tells) {
         answer_all(connection, OUTCOME_UNKNOWN);
     } else {
         transaction->phase = PG_DOUBTFUL;

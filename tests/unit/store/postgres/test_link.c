@@ -28,7 +28,6 @@ static void urls_that_cannot_be_read(void **state) {
         "postgresql://u:secret%zz@h/x",         "postgresql://u:secret%4@h/x",
         "postgresql://u@h/x?password",          "postgresql://u@h/x?secret=secret",
         "postgresql://u@h/x?password=a=secret", "postgresql://u:very@secret@h/x",
-
         "postgresql://u:secret#y@h/x?port=1x",
     };
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
