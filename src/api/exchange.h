@@ -53,7 +53,6 @@ struct representation {
 struct handler {
     enum action action;  // of a resource, for authorization; ACTIONS where it is none
     bool reads_body;     // JSON of one of the accepted types
-    bool reads_lines;    // application/x-ndjson, in pieces
     bool body_may_lack;  // `body` is NULL then
     unsigned body_types; // besides application/json: a set of 1 << body_type
     bool answers_secret; // its answer must not be kept anywhere
@@ -103,6 +102,7 @@ struct exchange {
     const struct handler *handler;
     const struct handler *refused; // the one to come back to, while it is looked at what
                                    // stands against its write
+    size_t refused_call;           // of its job, which was at fault
     const struct plan *plan;       // the resource's; NULL for the program's own routes
     const struct plan *listed;     // of what a list has, where that is not the resource itself
     const struct transition *transition; // that the path names, or NULL

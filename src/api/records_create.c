@@ -8,8 +8,13 @@ enum create_stage { CREATE_INSERT, CREATE_READ_TWIN };
 static enum step_result prepare_new(struct exchange *exchange) {
     if (!negotiate_sends_lines(exchange))
         return STEP_NEXT;
+    if (!negotiate_content_type(exchange))
+        return STEP_FAIL;
     exchange->handler = &records_create_lines;
-    return negotiate_content_type(exchange) ? STEP_NEXT : STEP_FAIL;
+    if (http_field(exchange->request, "Idempotency-Key").data)
+        return exchange_fail(exchange, FAILURE_INVALID_FIELD,
+                             "an Idempotency-Key is for one write, and each line is one");
+    return STEP_NEXT;
 }
 
 static enum step_result validate_new(struct exchange *exchange) {
@@ -64,6 +69,7 @@ static enum step_result settle_new(struct exchange *exchange) {
 const struct handler records_create = {
     .action = ACTION_CREATE,
     .reads_body = true,
+    .body_types = 1U << BODY_LINES,
     .conditions = CONDITIONS_LIST,
     .prepare = prepare_new,
     .validate = validate_new,

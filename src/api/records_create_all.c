@@ -1,5 +1,6 @@
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/references.h"
 
 #include <stdlib.h>
 
@@ -25,7 +26,8 @@ struct create_all {
 
 struct text record_place(struct exchange *exchange, size_t call) {
     const struct create_all *all = exchange->all;
-    return all ? arena_format(arena_of(exchange), "/%zu", all->order[call]) : TEXT("");
+    return all && call < all->count ? arena_format(arena_of(exchange), "/%zu", all->order[call])
+                                    : TEXT("");
 }
 
 // Notes the faults of one record, each at its place in the array.
@@ -157,8 +159,11 @@ static void put_in_order(struct exchange *exchange) {
 // Content that was there already, or is in the array twice, gave no row: then all are read.
 static enum step_result settle_all(struct exchange *exchange) {
     struct create_all *all = exchange->all;
-    if (!record_is_done(exchange))
-        return STEP_FAIL;
+    if (!record_is_done(exchange)) {
+        if (exchange->outcome.call < all->count)
+            exchange->values = all->values[all->order[exchange->outcome.call]];
+        return reference_explain(exchange);
+    }
     all->some_new = exchange->stage == ALL_INSERT && exchange->rows > 0;
     if (exchange->rows == all->count) {
         put_in_order(exchange);

@@ -346,7 +346,6 @@ static void on_gone(struct exchange *exchange) {
 
 const struct handler records_create_lines = {
     .action = ACTION_CREATE,
-    .reads_lines = true,
     .conditions = CONDITIONS_LIST,
     .settle = settle_lines,
     .on_writable = on_writable,

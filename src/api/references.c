@@ -40,7 +40,9 @@ static bool is_itself(const struct exchange *exchange, const struct property *pr
 
 static void note_missing(struct exchange *exchange, const struct property *property) {
     const struct resource *target = property->reference.resource;
-    struct text pointer = arena_format(arena_of(exchange), "/%.*s", TEXT_ARGS(property->name));
+    struct text place = record_place(exchange, exchange->refused_call);
+    struct text pointer =
+        arena_format(arena_of(exchange), "%.*s/%.*s", TEXT_ARGS(place), TEXT_ARGS(property->name));
     faults_add(&exchange->faults, pointer, "is the %.*s of no record of %.*s",
                TEXT_ARGS(target->key.property->name), TEXT_ARGS(target->name));
 }
@@ -136,7 +138,7 @@ static bool may_lack(const struct resource *resource) {
 }
 
 enum step_result reference_explain(struct exchange *exchange) {
-    const struct outcome *outcome = &exchange->job.outcome;
+    const struct outcome *outcome = &exchange->outcome;
     const struct resource *resource = resource_of(exchange);
     bool removes = exchange->handler->action == ACTION_DELETE;
     if (outcome->kind != OUTCOME_CONFLICT || outcome->conflict != CONFLICT_REFERENCE ||
@@ -145,6 +147,7 @@ enum step_result reference_explain(struct exchange *exchange) {
     if (removes && !may_be_held(resource))
         return exchange_fail(exchange, FAILURE_IN_USE, "%s", held_behind);
     exchange->refused = exchange->handler;
+    exchange->refused_call = outcome->call;
     exchange->handler = removes ? &explain_referrers : &explain_missing;
     return STEP_REPEAT;
 }

@@ -31,6 +31,11 @@ DEFINITIONS = {
           seat: {type: integer}
         unique: [[row, seat]]
         """,
+    "links": """
+        access: {read: public, write: public}
+        properties:
+          thing: {type: integer, references: things, on_delete: restrict}
+        """,
     "tokens": """
         key: {id: uuid}
         access: {read: public, write: key}
@@ -184,3 +189,13 @@ def test_arrays_of_the_same_contents_at_once(server):
 def test_a_body_is_an_object_or_an_array(public):
     for body in ("x", 1, None, True):
         assert pointers(public.post("/things", body)) == [""]
+
+
+def test_a_missing_reference_names_the_index(public):
+    public.create("/things", {"name": "target"})
+    target = public.list("/things", name="target")[0]["id"]
+    response = public.post("/links", [{"thing": target}, {"thing": None}, {"thing": 999_999},
+                                      {"thing": target}])
+    value = problem(response, 409, "reference-missing")
+    assert [error["pointer"] for error in value["errors"]] == ["/2/thing"]
+    assert public.list("/links") == []

@@ -173,6 +173,7 @@ def test_the_whole_has_no_bound(public):
 def test_what_is_no_such_body(server, public, admin):
     problem(post(public, "/secrets", b"{}\n"), 401, "key-required")
     problem(post(admin, "/nothing", b"{}\n"), 404)
+    problem(post(admin, "/secrets", b"{}\n", **{"Idempotency-Key": "k"}), 400)
     problem(post(admin, "/secrets?x=1", b"{}\n"), 400, "unknown-parameter")
     problem(admin.post("/secrets", data=b"{}\n", headers={"Content-Type": NDJSON + "; charset=x"}),
             415)
