@@ -111,11 +111,13 @@ static void allow_tells_what_is_served(void **state) {
         const char *target;
         const char *allow;
     } targets[] = {
-        {"/notes", "Allow: OPTIONS, GET, HEAD, POST\r\nAccept-Post: application/json\r\n"},
+        {"/notes", "Allow: OPTIONS, GET, HEAD, POST\r\nAccept-Post: application/json, "
+                   "application/x-ndjson\r\n"},
         {"/notes/1", "Allow: OPTIONS, DELETE, GET, HEAD, PATCH, PUT\r\nAccept-Patch: "
                      "application/json, application/merge-patch+json, "
                      "application/json-patch+json\r\n"},
-        {"/blobs", "Allow: OPTIONS, POST\r\nAccept-Post: application/json\r\n"},
+        {"/blobs",
+         "Allow: OPTIONS, POST\r\nAccept-Post: application/json, application/x-ndjson\r\n"},
         {"/orders/1/go", "Allow: OPTIONS, POST\r\nAccept-Post: application/json\r\n"},
         {"/orders/lifecycle", "Allow: OPTIONS, GET, HEAD\r\n"},
         {"/blobs/00", "Allow: OPTIONS, GET, HEAD\r\n"},
