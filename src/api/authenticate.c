@@ -1,6 +1,8 @@
 #include "api/authenticate.h"
 
 #include "base/clock.h"
+#include "base/table.h"
+#include "base/timestamp.h"
 
 // The credentials of "Authorization: Bearer KEY" (RFC 6750 section 2.1), or data NULL.
 static struct text bearer_key(struct text authorization) {
@@ -91,7 +93,8 @@ static enum step_result looked_up(struct exchange *exchange) {
     struct api_key *key = identity->key;
     identity->key = NULL;
     if (exchange->job.outcome.kind == OUTCOME_DONE) {
-        key_cache_put(&exchange->service->key_cache, identity->digest, key, identity->asked_at);
+        key_cache_put(&exchange->service->key_cache, identity->digest, key, identity->asked_at,
+                      clock_monotonic());
         settle(exchange, key);
     } else {
         identity->state = KEY_UNCHECKED;
@@ -131,4 +134,28 @@ enum step_result authenticate(struct exchange *exchange) {
         return look_up(exchange);
     identity->state = KEY_MALFORMED;
     return STEP_NEXT;
+}
+
+// ---- The end that is near
+
+static void log_end(const struct exchange *exchange, const struct api_key *key, struct text end) {
+    const struct service_options *options = exchange->service->options;
+    struct text id = text_of(key->id, sizeof key->id);
+    uint64_t what = text_hash(id) ^ (uint64_t)key->ends_at ^ key->replaced;
+    if (keyring_tells(options->keyring, what))
+        log_warning(options->log, "%s %.*s (%.*s...) is in use and expires at %.*s",
+                    key->replaced ? "the replaced secret of the API key" : "the API key",
+                    TEXT_ARGS(id), TEXT_ARGS(key->prefix), TEXT_ARGS(end));
+}
+
+void authenticate_tell_end(const struct exchange *exchange, struct http_answer *answer) {
+    const struct identity *identity = &exchange->identity;
+    const struct api_key *key = identity->key;
+    char end[TIMESTAMP_SIZE];
+    if (identity->kind != IDENTITY_KEY ||
+        (key->ends_at - exchange->now > exchange->service->options->key_warning && !key->replaced))
+        return;
+    timestamp_format(key->ends_at, end);
+    http_answer_field(answer, "API-Key-Expires", text_of(end, sizeof end));
+    log_end(exchange, key, text_of(end, sizeof end));
 }

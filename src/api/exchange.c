@@ -7,6 +7,7 @@
 #include "api/authorize.h"
 #include "api/conditions.h"
 #include "api/idempotency.h"
+#include "api/keys.h"
 #include "api/negotiate.h"
 #include "api/problem.h"
 #include "api/representation.h"
@@ -76,6 +77,8 @@ static enum step_result step_settle(struct exchange *exchange) {
 }
 
 static enum step_result step_respond(struct exchange *exchange) {
+    if (exchange->secret.size)
+        keys_show_secret(exchange);
     const struct http_answer *answer = &exchange->answer;
     return answer->body.failed || answer->fields.failed ? exchange_out_of_memory(exchange)
                                                         : STEP_NEXT;
@@ -131,8 +134,14 @@ static void release(struct exchange *exchange) {
     catalogue_release(exchange->catalogue);
 }
 
+// The fields that every answer has.
+static void write_common_fields(struct exchange *exchange, struct http_answer *answer) {
+    http_answer_field(answer, "X-Request-Id", exchange->request_id);
+    authenticate_tell_end(exchange, answer);
+}
+
 void exchange_stream_begin(struct exchange *exchange, bool endless) {
-    http_answer_field(&exchange->answer, "X-Request-Id", exchange->request_id);
+    write_common_fields(exchange, &exchange->answer);
     http_stream_begin(exchange->request, &exchange->answer, endless);
     exchange->streams = true;
 }
@@ -158,7 +167,7 @@ static void answer(struct exchange *exchange) {
         end_stream(exchange, http_stream_end);
         return;
     }
-    http_answer_field(&answer, "X-Request-Id", exchange->request_id);
+    write_common_fields(exchange, &answer);
     release(exchange);
     http_answer(request, &answer); // the exchange is gone with the request
 }

@@ -55,7 +55,6 @@ struct handler {
     bool reads_body;     // JSON of one of the accepted types
     bool body_may_lack;  // `body` is NULL then
     unsigned body_types; // besides application/json: a set of 1 << body_type
-    bool answers_secret; // its answer must not be kept anywhere
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
@@ -64,6 +63,8 @@ struct handler {
     enum step_result (*validate)(struct exchange *exchange); // what the body says
     enum step_result (*plan)(struct exchange *exchange);     // puts calls into the job
     bool (*on_row)(struct exchange *exchange, size_t call, const struct value *cells);
+    bool (*accompany)(struct exchange *exchange);  // adds to a job that writes what goes with its
+                                                   // first call, which then must change one row
     bool (*inspect)(struct exchange *exchange);    // notes faults of a changed record's values that
                                                    // its definition does not know of
     void (*on_written)(struct exchange *exchange); // a job that writes has ended, well or not:
@@ -133,7 +134,7 @@ struct exchange {
     struct create_all *all;   // of a body that is an array; NULL: it is none
     struct value *stored;     // of the record as it is
     int64_t version;          // of the record that came last
-    struct text secret;       // of an API key that is made
+    struct text secret;       // of an API key, which is shown in this answer and never again
     size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;

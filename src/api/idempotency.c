@@ -240,6 +240,7 @@ static enum step_result give_again(struct exchange *exchange) {
     buffer_append_text(&answer->fields, idempotency->fields);
     buffer_append_text(&answer->body, idempotency->body);
     http_answer_field(answer, "Idempotency-Replayed", TEXT("true"));
+    exchange->secret = TEXT(""); // one that was made in vain
     return STEP_ANSWERED;
 }
 
@@ -307,27 +308,8 @@ static void note_rows(struct exchange *exchange) {
         idempotency->calls[i].rows = exchange->job.calls[idempotency->guards + i].rows;
 }
 
-// A secret is shown once: the answer that is kept does not have that member.
-static bool keep_body(struct exchange *exchange, struct text *ret_body) {
-    struct text body = buffer_text(&exchange->answer.body);
-    struct text secret = exchange->secret;
-    *ret_body = body.size ? body : TEXT("");
-    if (!exchange->handler->answers_secret || !secret.size ||
-        !memmem(body.data, body.size, secret.data, secret.size))
-        return true;
-    struct arena *arena = &exchange->request->arena;
-    struct text member = arena_format(arena, ",\"secret\":\"%.*s\"", TEXT_ARGS(secret));
-    const char *at = memmem(body.data, body.size, member.data, member.size);
-    if (!member.data || !at)
-        return false;
-    struct text before = text_of(body.data, (size_t)(at - body.data));
-    struct text behind = text_from(body, before.size + member.size);
-    *ret_body = arena_format(arena, "%.*s%.*s", TEXT_ARGS(before), TEXT_ARGS(behind));
-    return ret_body->data;
-}
-
 // An answer that is not complete yet, since the handler wants the store once more, is not kept.
-static bool set_keep(struct exchange *exchange, struct call *keep) {
+static void set_keep(struct exchange *exchange, struct call *keep) {
     struct value *parameters = exchange->idempotency->keep_parameters;
     const struct http_answer *answer = &exchange->answer;
     bool complete = exchange->idempotency->result == STEP_NEXT;
@@ -337,7 +319,8 @@ static bool set_keep(struct exchange *exchange, struct call *keep) {
     parameters[4] = parameters[3];
     if (complete && answer->fields.size)
         parameters[3].text = buffer_text(&answer->fields);
-    return !complete || keep_body(exchange, &parameters[4].text);
+    if (complete && answer->body.size)
+        parameters[4].text = buffer_text(&answer->body);
 }
 
 bool idempotency_on_late(struct exchange *exchange, size_t call) {
@@ -352,8 +335,7 @@ bool idempotency_on_late(struct exchange *exchange, size_t call) {
     if (exchange->answer.body.failed || exchange->answer.fields.failed)
         idempotency->result = exchange_out_of_memory(exchange);
     idempotency->settled = true;
-    if (!set_keep(exchange, &exchange->job.calls[call]))
-        idempotency->result = exchange_out_of_memory(exchange);
+    set_keep(exchange, &exchange->job.calls[call]);
     return idempotency->result != STEP_FAIL;
 }
 

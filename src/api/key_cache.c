@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-bool key_cache_open(struct key_cache *cache, struct failure *failure) {
-    *cache = (struct key_cache){0};
+bool key_cache_open(struct key_cache *cache, struct keyring *keyring, struct failure *failure) {
+    *cache = (struct key_cache){.keyring = keyring, .changes = keyring_changes(keyring)};
     if (!random_bytes(&cache->seed, sizeof cache->seed))
         return failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
     cache->slots = calloc((size_t)KEY_CACHE_SETS * KEY_CACHE_WAYS, sizeof *cache->slots);
@@ -29,8 +29,13 @@ void key_cache_close(struct key_cache *cache) {
     *cache = (struct key_cache){0};
 }
 
-void key_cache_empty(struct key_cache *cache, uint64_t now) {
+// Forgets everything where keys may have changed, and what is being looked up at this moment, too.
+static void keep_up(struct key_cache *cache, uint64_t now) {
+    uint64_t changes = keyring_changes(cache->keyring);
+    if (changes == cache->changes)
+        return;
     clear_all(cache);
+    cache->changes = changes;
     cache->emptied_at = now;
 }
 
@@ -48,6 +53,7 @@ static bool is_fresh(const struct key_slot *slot, uint64_t now) {
 bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE], uint64_t now,
                     struct api_key **ret_key) {
     struct key_slot *set = set_of(cache, digest);
+    keep_up(cache, now);
     for (size_t i = 0; i < KEY_CACHE_WAYS; i++) {
         if (!is_fresh(&set[i], now) || !digest_equal(set[i].digest, digest, DIGEST_SIZE))
             continue;
@@ -80,15 +86,16 @@ static struct key_slot *slot_for(struct key_cache *cache, const unsigned char *d
 }
 
 void key_cache_put(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE],
-                   struct api_key *key, uint64_t asked_at) {
-    struct key_slot *slot = slot_for(cache, digest, asked_at);
+                   struct api_key *key, uint64_t asked_at, uint64_t now) {
+    keep_up(cache, now);
+    struct key_slot *slot = slot_for(cache, digest, now);
     if (asked_at <= cache->emptied_at)
         return;
     bool is_same = slot->asked_at && digest_equal(slot->digest, digest, DIGEST_SIZE);
     if (is_same && slot->asked_at > asked_at)
         return; // a later look-up was quicker
     // Somebody who tries keys drives out none that exist.
-    if (!key && !is_same && worth_of(slot, asked_at) > 1)
+    if (!key && !is_same && worth_of(slot, now) > 1)
         return;
     if (key)
         api_key_retain(key);

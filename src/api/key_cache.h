@@ -5,6 +5,7 @@
 #pragma once
 
 #include "api/api_key.h"
+#include "api/keyring.h"
 #include "base/digest.h"
 
 // Milliseconds from the moment a look-up began.
@@ -24,20 +25,20 @@ struct key_cache {
     struct key_slot *slots;
     uint64_t seed; // so that nobody can tell which digests share a set
     uint64_t uses;
-    uint64_t emptied_at; // what was asked before that is not taken
+    struct keyring *keyring; // lent
+    uint64_t changes;        // the keyring's, of which all that is remembered is
+    uint64_t emptied_at;     // what was asked before that is not taken
 };
 
-bool key_cache_open(struct key_cache *cache, struct failure *failure);
+bool key_cache_open(struct key_cache *cache, struct keyring *keyring, struct failure *failure);
 void key_cache_close(struct key_cache *cache); // takes zeroed memory
 
-// Whether the cache knows about a digest; `ret_key` gets the key, without a reference, or NULL
-// where there is none of that digest.
+// Whether the cache knows about a digest at the moment `now`; `ret_key` gets the key, without a
+// reference, or NULL where there is none of that digest.
 bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE], uint64_t now,
                     struct api_key **ret_key);
 
-// Remembers what a look-up found, which began at `asked_at`; `key` may be NULL. Takes a reference.
+// Remembers what a look-up found that began at `asked_at`; `key` may be NULL. Takes a reference.
+// What may have changed since it began is not remembered.
 void key_cache_put(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE],
-                   struct api_key *key, uint64_t asked_at);
-
-// Forgets everything, and what is being looked up at this moment, too.
-void key_cache_empty(struct key_cache *cache, uint64_t now);
+                   struct api_key *key, uint64_t asked_at, uint64_t now);

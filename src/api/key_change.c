@@ -1,9 +1,14 @@
 #include "api/key_change.h"
 
 #include "api/scope.h"
+#include "base/json_writer.h"
 #include "base/timestamp.h"
+#include "resource/encode.h"
+#include "resource/schema.h"
 
 enum { PREFIX_SIZE = 3 + 8, HEX_SIZE = 2 * DIGEST_SIZE };
+
+const struct text key_history_table = TEXT_INIT("trestle_key_history");
 
 static size_t index_of(const struct resource *keys, const char *property) {
     return resource_property(keys, text_from_string(property))->index;
@@ -112,4 +117,121 @@ bool key_make_secret(const struct resource *keys, struct value *values, struct a
     key_set(keys, values, "digest", value_text(VALUE_TEXT, text_of(hex, HEX_SIZE)));
     key_set(keys, values, "prefix", value_text(VALUE_TEXT, prefix));
     return prefix.data != NULL;
+}
+
+// ---- Renewing and rotating
+
+static bool make_instant(int64_t ms, struct arena *arena, struct value *ret_value) {
+    char *text = arena_allocate(arena, TIMESTAMP_SIZE);
+    if (!text)
+        return false;
+    timestamp_format(ms, text);
+    *ret_value = value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE));
+    return true;
+}
+
+// Notes every member of a body but one, which may be NULL; false where it is no object.
+static bool check_members(const json_t *body, const char *known, struct faults *faults) {
+    const char *name;
+    json_t *member;
+    if (!json_is_object(body)) {
+        faults_add(faults, TEXT(""), "must be an object, or no body at all");
+        return false;
+    }
+    json_object_foreach((json_t *)body, name, member) {
+        struct json_path path = {.name = text_from_string(name)};
+        if (!known || strcmp(name, known) != 0)
+            schema_fault(faults, &path, known ? "is not known; there is %s" : "is not known",
+                         known);
+    }
+    return true;
+}
+
+void key_check_renewal(const json_t *body, struct faults *faults) {
+    if (body)
+        check_members(body, NULL, faults);
+}
+
+bool key_renew(const struct resource *keys, struct value *values, int64_t now,
+               struct arena *arena) {
+    struct value end = values[index_of(keys, "expires_at")];
+    int64_t ms;
+    if (end.kind != VALUE_TIMESTAMP || !timestamp_parse(end.text, &ms) || ms >= now + KEY_LIFETIME)
+        return true;
+    return make_instant(now + KEY_LIFETIME, arena, &values[index_of(keys, "expires_at")]);
+}
+
+void key_read_grace(const json_t *body, int64_t *ret_grace, struct faults *faults) {
+    static const char name[] = "grace_seconds";
+    *ret_grace = KEY_GRACE;
+    if (!body || !check_members(body, name, faults))
+        return;
+    const json_t *seconds = json_object_get(body, name);
+    if (!seconds || json_is_null(seconds))
+        return;
+    if (json_is_integer(seconds) && json_integer_value(seconds) >= 0 &&
+        json_integer_value(seconds) <= KEY_GRACE_MOST / 1000)
+        *ret_grace = json_integer_value(seconds) * 1000;
+    else
+        faults_add(faults, TEXT("/grace_seconds"), "must be a whole number from 0 to %lld",
+                   (long long)(KEY_GRACE_MOST / 1000));
+}
+
+bool key_rotate(const struct resource *keys, struct value *values, int64_t now, int64_t grace,
+                struct arena *arena) {
+    struct value *digest = &values[index_of(keys, "digest")];
+    struct value *previous_digest = &values[index_of(keys, "previous_digest")];
+    struct value *previous_end = &values[index_of(keys, "previous_expires_at")];
+    *previous_digest = grace ? *digest : value_null();
+    *previous_end = value_null();
+    return (!grace || make_instant(now + grace, arena, previous_end)) &&
+           make_instant(now, arena, &values[index_of(keys, "rotated_at")]);
+}
+
+// ---- History
+
+// What is new in a key, as JSON.
+static bool write_changes(const struct key_event *event, struct arena *arena,
+                          struct value *ret_changes, bool *ret_any) {
+    struct buffer json = {0};
+    struct json_writer writer = json_writer_on(&json);
+    *ret_any = false;
+    json_write_object_begin(&writer);
+    for (size_t i = 0; i < event->keys->property_count; i++) {
+        const struct property *property = &event->keys->properties[i];
+        struct value before = event->before ? event->before[i] : value_null();
+        if (property_is_hidden(property) || property == event->keys->key.property ||
+            value_equal(before, event->after[i]))
+            continue;
+        json_write_prepared_name(&writer, property->prepared_name);
+        encode_value(&writer, property, event->after[i]);
+        *ret_any = true;
+    }
+    json_write_object_end(&writer);
+    struct text copy = {NULL, 0};
+    if (!json.failed)
+        copy = arena_copy(arena, buffer_text(&json));
+    buffer_free(&json);
+    *ret_changes = value_text(VALUE_JSON, copy);
+    return copy.data != NULL;
+}
+
+bool key_event_plan(const struct key_event *event, const struct plan *history, struct arena *arena,
+                    struct call *ret_call, bool *ret_noted) {
+    const struct resource *resource = history->resource;
+    struct value *values = arena_allocate_zero(arena, resource->property_count, sizeof *values);
+    struct value changes = value_null();
+    *ret_noted = true;
+    if (!values || (event->after && !write_changes(event, arena, &changes, ret_noted)))
+        return false;
+    if (!*ret_noted)
+        return true;
+    key_set(resource, values, "key_id", event->key);
+    key_set(resource, values, "action", value_text(VALUE_TEXT, text_from_string(event->action)));
+    key_set(resource, values, "by", value_text(VALUE_TEXT, event->by));
+    if (event->request_id.size)
+        key_set(resource, values, "request_id", value_text(VALUE_TEXT, event->request_id));
+    key_set(resource, values, "changes", changes);
+    return make_instant(event->now, arena, &values[index_of(resource, "at")]) &&
+           plan_create(history, values, arena, ret_call);
 }

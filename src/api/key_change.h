@@ -8,8 +8,10 @@
 // A key is made for 15 days unless its maker says otherwise; renewing it gives as much again.
 #define KEY_LIFETIME INT64_C(1296000000)
 
-// A replaced secret is good for another day, unless who replaces it says otherwise.
+// A replaced secret is good for another day, unless who replaces it says otherwise; a month at
+// most.
 #define KEY_GRACE INT64_C(86400000)
+#define KEY_GRACE_MOST INT64_C(2592000000)
 
 // The body of a new key, completed: it ends after KEY_LIFETIME where it says nothing about that.
 // False when there is no memory. What is no object is left alone.
@@ -33,6 +35,40 @@ void key_check_end(const struct resource *keys, const struct value *values, int6
 // secret itself. False when there is no memory or no randomness.
 bool key_make_secret(const struct resource *keys, struct value *values, struct arena *arena,
                      char ret_secret[SECRET_SIZE]);
+
+// What a renewal is asked with: nothing, or an empty object.
+void key_check_renewal(const json_t *body, struct faults *faults);
+
+// Has a key end after KEY_LIFETIME from now, unless it ends later already or never does. False when
+// there is no memory.
+bool key_renew(const struct resource *keys, struct value *values, int64_t now, struct arena *arena);
+
+// What a rotation is asked with: nothing, or {"grace_seconds": N}, in milliseconds.
+void key_read_grace(const json_t *body, int64_t *ret_grace, struct faults *faults);
+
+// Makes the secret of a key the previous one, which is good for a time of grace (milliseconds; 0:
+// no more). The new one is key_make_secret's to make. False when there is no memory.
+bool key_rotate(const struct resource *keys, struct value *values, int64_t now, int64_t grace,
+                struct arena *arena);
+
+// Something that was done to a key, for the history of keys.
+struct key_event {
+    const char *action; // one of those that the history knows
+    struct value key;
+    const struct resource *keys;
+    const struct value *before; // NULL: it was not there
+    const struct value *after;  // NULL: it is not there any more
+    int64_t now;
+    struct text by;
+    struct text request_id; // empty: no request
+};
+
+extern const struct text key_history_table;
+
+// The call that notes it; `ret_noted` is false where nothing was changed, and there is no call.
+// False when there is no memory. `history` is the plan of key_history_table.
+bool key_event_plan(const struct key_event *event, const struct plan *history, struct arena *arena,
+                    struct call *ret_call, bool *ret_noted);
 
 // Sets a property of a key by its name. The text is not copied.
 void key_set(const struct resource *keys, struct value *values, const char *property,

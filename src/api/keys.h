@@ -1,5 +1,5 @@
-// The handlers of /keys that are not those of any resource: what they answer has a secret in it,
-// which is shown this once.
+// The handlers of /keys that differ from those of any resource: they make secrets, and note what
+// was done in the history of keys.
 #pragma once
 
 #include "api/exchange.h"
@@ -7,3 +7,9 @@
 extern const struct handler keys_create;
 extern const struct handler keys_update;
 extern const struct handler keys_delete;
+extern const struct handler keys_renew;  // POST /keys/{id}/renew
+extern const struct handler keys_rotate; // POST /keys/{id}/rotate
+
+// Puts the secret that was made into the answer's body. It is the last that is done to it, so that
+// nothing that keeps answers sees the secret.
+void keys_show_secret(struct exchange *exchange);

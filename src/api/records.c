@@ -21,7 +21,10 @@ enum step_result record_job(struct exchange *exchange, enum job_kind kind, bool 
         return exchange_out_of_memory(exchange);
     exchange->job.kind = kind;
     exchange->job.call_count = 1;
-    return STEP_NEXT;
+    if (kind != JOB_WRITE || !exchange->handler->accompany)
+        return STEP_NEXT;
+    exchange->calls[0].expect = 1;
+    return exchange->handler->accompany(exchange) ? STEP_NEXT : exchange_out_of_memory(exchange);
 }
 
 enum step_result record_read_again(struct exchange *exchange, unsigned stage) {
@@ -120,6 +123,9 @@ bool record_is_done(struct exchange *exchange) {
     const struct outcome *outcome = &exchange->outcome;
     if (outcome->kind == OUTCOME_CONFLICT && outcome->conflict == CONFLICT_UNIQUE)
         return conflict(exchange), false;
+    // Nothing goes with what was not there to be changed; the handler sees that there are no rows.
+    if (outcome->kind == OUTCOME_UNEXPECTED && exchange->handler->accompany)
+        return true;
     return outcome_failure(outcome, &exchange->failure);
 }
 

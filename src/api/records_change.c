@@ -7,8 +7,6 @@
 // read; when somebody else was quicker, begin again. So what the request demands of the record is
 // true of the very version that is written over.
 
-enum change_stage { CHANGE_READ, CHANGE_WRITE, CHANGE_CREATE };
-
 bool record_on_change_row(struct exchange *exchange, size_t call, const struct value *cells) {
     if (exchange->stage != CHANGE_READ)
         return record_on_new_row(exchange, call, cells);

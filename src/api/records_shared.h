@@ -54,6 +54,7 @@ const struct value *record_cell(const struct plan *plan, const struct value *cel
 struct text record_place(struct exchange *exchange, size_t call);
 
 // Of handlers that read a record, and write what becomes of it under the version that was read.
+enum change_stage { CHANGE_READ, CHANGE_WRITE, CHANGE_CREATE };
 enum step_result record_plan_change(struct exchange *exchange);
 bool record_on_change_row(struct exchange *exchange, size_t call, const struct value *cells);
 

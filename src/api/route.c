@@ -49,6 +49,18 @@ static const handlers_by_method key_handlers = {
     [HTTP_METHOD_DELETE] = &keys_delete,
 };
 
+// What can be done to a key besides: POST /keys/{id}/NAME.
+static const handlers_by_method key_renew_handlers = {[HTTP_METHOD_POST] = &keys_renew};
+static const handlers_by_method key_rotate_handlers = {[HTTP_METHOD_POST] = &keys_rotate};
+
+static const struct {
+    struct text name;
+    const handlers_by_method *handlers;
+} key_parts[] = {
+    {TEXT_INIT("renew"), &key_renew_handlers},
+    {TEXT_INIT("rotate"), &key_rotate_handlers},
+};
+
 static const handlers_by_method live_handlers = {
     [HTTP_METHOD_GET] = &health_live,
     [HTTP_METHOD_HEAD] = &health_live,
@@ -129,10 +141,16 @@ static const handlers_by_method *find_records(struct exchange *exchange, const s
 
 // What is built in has a path only where it is given one here.
 static const handlers_by_method *find_built_in(struct exchange *exchange, const struct path *path) {
-    if (!text_is(path->segments[PATH_NAME], "keys") || path->count > 2)
+    if (!text_is(path->segments[PATH_NAME], "keys"))
         return NULL;
     exchange->path_key = path->segments[PATH_KEY];
-    return path->count == 1 ? &key_collection_handlers : &key_handlers;
+    if (path->count < 3)
+        return path->count == 1 ? &key_collection_handlers : &key_handlers;
+    for (size_t i = 0; i < sizeof key_parts / sizeof key_parts[0]; i++) {
+        if (text_equal(path->segments[PATH_PART], key_parts[i].name))
+            return key_parts[i].handlers;
+    }
+    return NULL;
 }
 
 // Finds what serves the path and notes the plan and the path's key; NULL for an unknown path.

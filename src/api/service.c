@@ -134,7 +134,7 @@ static bool open_parts(struct service *service, struct failure *failure) {
         return failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
     if (!key_lookup_plan_make(&service->arena, dialect, &service->key_lookup))
         return failure_out_of_memory(failure);
-    return key_cache_open(&service->key_cache, failure) &&
+    return key_cache_open(&service->key_cache, service->options->keyring, failure) &&
            store_attach(service->options->store, service->loop, &service->session, failure);
 }
 

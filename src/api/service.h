@@ -14,8 +14,10 @@ struct service_options {
     struct store *store;
     struct log *log;
     struct secrets secrets; // as they are when services start
+    struct keyring *keyring;
     struct http_limits limits;
     unsigned query_timeout;    // milliseconds
+    int64_t key_warning;       // milliseconds before its end from which on a key is warned
     unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
     unsigned idempotency_retention; // milliseconds for which answers under an Idempotency-Key are
                                     // kept

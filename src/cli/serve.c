@@ -40,6 +40,7 @@ struct server {
     const struct settings *settings;
     struct workspace workspace;
     struct service_options options;
+    struct keyring keyring;
     uv_loop_t loop;
     struct mailbox mailbox;
     uv_signal_t terminate;
@@ -416,7 +417,9 @@ static void set_options(struct server *server) {
     const struct settings *settings = server->settings;
     server->options.store = server->workspace.store;
     server->options.log = server->workspace.log;
+    server->options.keyring = &server->keyring;
     server->options.query_timeout = settings->query_timeout;
+    server->options.key_warning = settings->key_warning;
     server->options.shutdown_timeout = settings->shutdown_timeout;
     server->options.idempotency_retention = settings->idempotency_retention;
     server->options.log_access = settings->log_access;

@@ -46,6 +46,7 @@ struct settings {
     const char *data;           // the folder that trestle writes
     const char *admin_key;      // also what admin_key_file holds; NULL: none is configured
     const char *admin_key_file; // NULL: none
+    unsigned key_warning;       // how long before its end a key is warned
     unsigned workers;           // 0: one a core that the process may use
     enum log_format log;
     enum log_level log_level;

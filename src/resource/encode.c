@@ -81,6 +81,19 @@ void encode_record(struct json_writer *writer, const struct selection *selection
     json_write_object_end(writer);
 }
 
+bool value_equal(struct value a, struct value b) {
+    if (a.kind != b.kind)
+        return false;
+    switch (a.kind) {
+    case VALUE_NULL: return true;
+    case VALUE_BOOLEAN: return a.boolean == b.boolean;
+    case VALUE_REAL: return a.real >= b.real && a.real <= b.real;
+    case VALUE_INTEGER:
+    case VALUE_DECIMAL: return a.integer == b.integer;
+    default: return text_equal(a.text, b.text);
+    }
+}
+
 bool value_copy(struct arena *arena, struct value value, struct value *ret_copy) {
     if (value.kind == VALUE_BYTES || value_kind_has_text(value.kind)) {
         value.text = arena_copy(arena, value.text);

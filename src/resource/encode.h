@@ -23,6 +23,9 @@ void encode_record(struct json_writer *writer, const struct selection *selection
 // One value as JSON.
 void encode_value(struct json_writer *writer, const struct property *property, struct value value);
 
+// Whether two values of one property are the same.
+bool value_equal(struct value a, struct value b);
+
 // Copies a value with its text into the arena; false when there is no memory.
 bool value_copy(struct arena *arena, struct value value, struct value *ret_copy);
 

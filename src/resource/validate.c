@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "base/random.h"
+#include "resource/encode.h"
 #include "resource/expression.h"
 #include "resource/json_equality.h"
 #include "resource/json_patch.h"
@@ -157,19 +158,6 @@ static bool read_member(const struct validation *validation, const struct proper
     return faults->count == before;
 }
 
-static bool values_are_equal(struct value a, struct value b) {
-    if (a.kind != b.kind)
-        return false;
-    switch (a.kind) {
-    case VALUE_NULL: return true;
-    case VALUE_BOOLEAN: return a.boolean == b.boolean;
-    case VALUE_REAL: return a.real >= b.real && a.real <= b.real;
-    case VALUE_INTEGER:
-    case VALUE_DECIMAL: return a.integer == b.integer;
-    default: return text_equal(a.text, b.text);
-    }
-}
-
 // Whether a member stands for a value: for read-only properties, which may be sent back unchanged.
 static bool member_equals(const struct validation *validation, const struct property *property,
                           const json_t *member, struct value value) {
@@ -190,7 +178,7 @@ static bool member_equals(const struct validation *validation, const struct prop
     }
     property_check(property, member, NULL, &ignored);
     if (faults_none(&ignored) && property_value(property, member, validation->arena, &sent))
-        return values_are_equal(sent, value);
+        return value_equal(sent, value);
     validation->faults->out_of_memory |= faults_none(&ignored) || ignored.out_of_memory;
     return false;
 }
@@ -319,8 +307,7 @@ static void replace_member(const struct validation *validation, const struct pro
         *value = stored[property->index];
     } else if (!member || read_member(validation, property, member, value)) {
         struct json_path path = {.name = property->name};
-        if (property == resource->key.property &&
-            !values_are_equal(*value, stored[property->index]))
+        if (property == resource->key.property && !value_equal(*value, stored[property->index]))
             schema_fault(validation->faults, &path, "is the key, which cannot be changed");
         check_required(validation, property, *value);
     }

@@ -368,6 +368,186 @@ def test_a_scope_whose_resource_has_gone(server):
         assert pointers(other.admin.patch(path, {"scopes": ["notes:write"]})) == ["/scopes/0"]
 
 
+# Renewing and rotating
+
+def test_a_renewed_key_is_good_for_15_days_more(server, admin):
+    key = make(admin, "notes:read", expires_at=stamp(now() + DAY))
+    path = f"/keys/{key['id']}"
+    for body in ({"data": b""}, {"json": {}}):
+        renewed = admin.post(path + "/renew", **body)
+        assert renewed.status_code == 200
+        end = instant(renewed.json()["expires_at"])
+        assert abs(end - now() - 15 * DAY) < DAY / 24
+        assert renewed.json() == admin.get(path).json()
+    assert pointers(admin.post(path + "/renew", {"expires_at": stamp(now())})) == ["/expires_at"]
+    assert pointers(admin.post(path + "/renew", [])) == [""]
+
+
+def test_renewing_takes_nothing_away(admin):
+    late = make(admin, expires_at=stamp(now() + 400 * DAY))
+    for key in (late, make(admin, never_expires=True)):
+        renewed = admin.post(f"/keys/{key['id']}/renew", {})
+        assert renewed.status_code == 200
+        assert renewed.json()["expires_at"] == key["expires_at"]
+        assert renewed.json()["never_expires"] == key["never_expires"]
+
+
+def test_an_expired_key_is_renewed(server, admin):
+    key = make(admin, "notes:read", expires_at=stamp(now() + DAY / 86400 / 2))
+    client = holder(server, key)
+    harness.wait_until(lambda: client.get("/notes").status_code == 401, "it has expired", 3)
+    assert admin.post(f"/keys/{key['id']}/renew", {}).status_code == 200
+    assert client.get("/notes").status_code == 200
+
+
+def test_an_inactive_key_stays_so_when_renewed(server, admin):
+    key = make(admin, "notes:read", active=False)
+    assert admin.post(f"/keys/{key['id']}/renew", {}).json()["active"] is False
+    problem(holder(server, key).get("/notes"), 401, "key-inactive")
+
+
+def test_a_rotated_key_has_two_secrets_for_a_while(server, admin):
+    key = make(admin, "notes:read")
+    path = f"/keys/{key['id']}"
+    assert holder(server, key).get("/notes").status_code == 200
+    response = admin.post(path + "/rotate", {"grace_seconds": 2})
+    assert response.status_code == 200 and response.headers["Cache-Control"] == "no-store"
+    rotated = response.json()
+    assert SECRET.fullmatch(rotated["secret"]) and rotated["secret"] != key["secret"]
+    assert rotated["secret"].startswith(rotated["prefix"]) and rotated["prefix"] != key["prefix"]
+    assert abs(instant(rotated["rotated_at"]) - now()) < DAY / 24
+    assert instant(rotated["previous_expires_at"]) - instant(rotated["rotated_at"]) == DAY / 43200
+    for name in ("id", "name", "scopes", "expires_at", "created_at", "active"):
+        assert rotated[name] == key[name]
+    old, new = holder(server, key), holder(server, rotated)
+    assert new.get("/notes").status_code == 200
+    answer = old.get("/notes")
+    assert answer.status_code == 200
+    assert answer.headers["API-Key-Expires"] == rotated["previous_expires_at"]
+    assert "API-Key-Expires" not in new.get("/notes").headers
+    harness.wait_until(lambda: old.get("/notes").status_code == 401, "grace has ended", 4)
+    assert "replaced" in problem(old.get("/notes"), 401, "key-expired")["detail"]
+    assert new.get("/notes").status_code == 200
+
+
+def test_a_rotation_without_grace(server, admin):
+    key = make(admin, "notes:read")
+    rotated = admin.post(f"/keys/{key['id']}/rotate", {"grace_seconds": 0}).json()
+    assert rotated["previous_expires_at"] is None
+    problem(holder(server, key).get("/notes"), 401, "key-invalid")
+    assert holder(server, rotated).get("/notes").status_code == 200
+
+
+def test_a_second_rotation_ends_the_first_secret(server, admin):
+    first = make(admin, "notes:read")
+    path = f"/keys/{first['id']}/rotate"
+    second = admin.request("POST", path).json()
+    end = instant(second["previous_expires_at"])
+    assert abs(end - now() - DAY) < DAY / 24
+    third = admin.post(path, {}).json()
+    problem(holder(server, first).get("/notes"), 401, "key-invalid")
+    assert holder(server, second).get("/notes").status_code == 200
+    assert holder(server, third).get("/notes").status_code == 200
+
+
+def test_grace_does_not_outlive_the_key(server, admin):
+    key = make(admin, "notes:read")
+    path = f"/keys/{key['id']}"
+    assert admin.post(path + "/rotate", {"grace_seconds": 1000}).status_code == 200
+    assert holder(server, key).get("/notes").status_code == 200
+    assert admin.patch(path, {"expires_at": "2001-01-01T00:00:00Z"}).status_code == 200
+    problem(holder(server, key).get("/notes"), 401, "key-expired")
+    assert admin.patch(path, {"never_expires": True, "active": False}).status_code == 200
+    problem(holder(server, key).get("/notes"), 401, "key-inactive")
+
+
+@pytest.mark.parametrize("body, expected", [
+    ({"grace_seconds": -1}, "/grace_seconds"), ({"grace_seconds": 1.5}, "/grace_seconds"),
+    ({"grace_seconds": "1"}, "/grace_seconds"), ({"grace_seconds": 2592001}, "/grace_seconds"),
+    ({"grace_seconds": 1 << 63}, "/grace_seconds"), ({"secret": "tr_mine"}, "/secret"), ([], ""),
+    ("x", ""),
+])
+def test_what_no_rotation_is_asked_with(admin, body, expected):
+    key = make(admin)
+    response = admin.post(f"/keys/{key['id']}/rotate", body)
+    if body == {"grace_seconds": 1 << 63}:
+        problem(response, 400)
+    else:
+        assert pointers(response) == [expected]
+    assert admin.get(f"/keys/{key['id']}").json()["rotated_at"] is None
+
+
+def test_keys_that_are_not_there(admin):
+    gone = "01890000-0000-7000-8000-000000000000"
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/renew")):
+        problem(admin.request(method, f"/keys/{gone}{path}"), 404, "not-found")
+        problem(admin.request(method, f"/keys/7{path}"), 400, "invalid-key")
+    problem(admin.patch(f"/keys/{gone}", {"name": "x"}), 404)
+    problem(admin.post(f"/keys/{gone}/fly", {}), 404)
+    problem(admin.get(f"/keys/{gone}/rotate"), 405)
+    problem(admin.get(f"/keys/{gone}/renew"), 405)
+
+
+def test_a_change_of_the_very_version(server, admin):
+    key = make(admin, "notes:read")
+    path = f"/keys/{key['id']}"
+    tag = admin.get(path).headers["ETag"]
+    assert admin.patch(path, {"name": "x"}, headers={"If-Match": tag}).status_code == 200
+    for method, where in (("POST", "/rotate"), ("POST", "/renew"), ("DELETE", "")):
+        problem(admin.request(method, path + where, headers={"If-Match": tag}), 412)
+    tag = admin.get(path).headers["ETag"]
+    assert admin.request("POST", path + "/rotate", headers={"If-Match": tag}).status_code == 200
+    assert holder(server, key).get("/notes").status_code == 200
+
+
+def test_an_idempotency_record_has_no_secret(server, admin):
+    headers = {"Idempotency-Key": "make-a-key"}
+    body = {"name": "once", "scopes": ["notes:read"]}
+    first = admin.post("/keys", body, headers=headers)
+    again = admin.post("/keys", body, headers=headers)
+    assert first.status_code == again.status_code == 201
+    assert again.headers["Idempotency-Replayed"] == "true"
+    key = first.json()
+    secret = key.pop("secret")
+    assert again.json() == key
+    path = f"/keys/{key['id']}/rotate"
+    first, again = (admin.post(path, {}, headers={"Idempotency-Key": "once"}) for _ in range(2))
+    assert "secret" in first.json() and "secret" not in again.json()
+    assert server.client(first.json()["secret"]).get("/notes").status_code == 200
+    assert server.client(secret).get("/notes").status_code == 200
+    with server.store.connect(server.folder) as connection:
+        kept = connection.execute("SELECT body FROM trestle_idempotency").fetchall()
+    bodies = b"".join(bytes(row[0]) for row in kept)
+    assert key["id"].encode() in bodies and secret[11:].encode() not in bodies
+
+
+# Warning
+
+def test_a_key_near_its_end_is_warned(server, admin):
+    soon = make(admin, "notes:read", expires_at=stamp(now() + 2 * DAY))
+    later = make(admin, "notes:read", expires_at=stamp(now() + 4 * DAY))
+    client = holder(server, soon)
+    for request in (("GET", "/notes"), ("GET", "/news"), ("GET", "/nowhere"), ("POST", "/notes"),
+                    ("OPTIONS", "/notes"), ("HEAD", "/notes")):
+        answer = client.request(*request)
+        expected = None if request[1] == "/nowhere" else soon["expires_at"]
+        assert answer.headers.get("API-Key-Expires") == expected, request
+    for other in (holder(server, later), admin, server.public):
+        assert "API-Key-Expires" not in other.get("/notes").headers
+    said = [line for line in server.log_text().splitlines()
+            if soon["id"] in line and "expires at" in line]
+    assert len(said) == 1 and soon["expires_at"] in said[0] and soon["prefix"] in said[0]
+    assert soon["secret"] not in said[0]
+
+
+def test_how_long_before_its_end_a_key_is_warned(server):
+    with Server(DEFINITIONS, settings={"key_warning": "20d"}) as other:
+        key = make(other.admin, "notes:read")
+        assert holder(other, key).get("/notes").headers["API-Key-Expires"] == key["expires_at"]
+        other.restart(key_warning="0")
+        assert "API-Key-Expires" not in holder(other, key).get("/notes").headers
+
+
 # Administrators
 
 def test_a_key_with_the_scope_admin(server, admin):

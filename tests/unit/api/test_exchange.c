@@ -30,6 +30,7 @@ struct rig {
     uv_loop_t loop;
     struct catalogue *catalogue;
     struct service_options options;
+    struct keyring keyring;
     struct service service;
     struct sockaddr_in address;
     struct buffer answer;
@@ -73,6 +74,7 @@ static struct rig *rig_start_on(enum store_dialect dialect, const struct scripte
                                                .request_timeout = 10000,
                                                .idle_timeout = 10000,
                                                .write_timeout = 10000};
+    rig->options.keyring = &rig->keyring;
     rig->options.query_timeout = 5000;
     rig->options.shutdown_timeout = 1000;
     assert_true(digest_sha256(TEXT("the key"), rig->options.secrets.admin_digest));

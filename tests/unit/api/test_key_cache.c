@@ -3,6 +3,8 @@
 #include "unit/allocation.h"
 #include "unit/testing.h"
 
+static struct keyring keyring;
+
 // A key that ends at a given moment, to tell it from others.
 static struct api_key *make_key(int64_t ends_at) {
     struct failure failure;
@@ -24,14 +26,14 @@ static void put(struct key_cache *cache, uint64_t number, uint64_t asked_at) {
     unsigned char digest[DIGEST_SIZE];
     digest_of(number, digest);
     struct api_key *key = make_key((int64_t)number);
-    key_cache_put(cache, digest, key, asked_at);
+    key_cache_put(cache, digest, key, asked_at, asked_at);
     api_key_release(key);
 }
 
 static void put_nothing(struct key_cache *cache, uint64_t number, uint64_t asked_at) {
     unsigned char digest[DIGEST_SIZE];
     digest_of(number, digest);
-    key_cache_put(cache, digest, NULL, asked_at);
+    key_cache_put(cache, digest, NULL, asked_at, asked_at);
 }
 
 // 1: the key, 0: that there is none, -1: nothing is known.
@@ -50,7 +52,7 @@ static int find(struct key_cache *cache, uint64_t number, uint64_t now) {
 static void what_was_put_is_found(void **state) {
     struct key_cache cache;
     struct failure failure;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     assert_int_equal(find(&cache, 1, 1000), -1);
     put(&cache, 1, 1000);
     put_nothing(&cache, 2, 1000);
@@ -64,7 +66,7 @@ static void what_was_put_is_found(void **state) {
 static void nothing_is_trusted_for_long(void **state) {
     struct key_cache cache;
     struct failure failure;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     put(&cache, 1, 1000);
     put_nothing(&cache, 2, 1000);
     assert_int_equal(find(&cache, 1, 1000 + KEY_TRUST - 1), 1);
@@ -80,12 +82,12 @@ static void nothing_is_trusted_for_long(void **state) {
     key_cache_close(&cache);
 }
 
-static void what_was_under_way_when_it_was_emptied_is_not_taken(void **state) {
+static void what_was_under_way_when_keys_changed_is_not_taken(void **state) {
     struct key_cache cache;
     struct failure failure;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     put(&cache, 1, 1000);
-    key_cache_empty(&cache, 1100);
+    keyring_note_change(&keyring);
     assert_int_equal(find(&cache, 1, 1100), -1);
     put(&cache, 1, 1099);
     put(&cache, 2, 1100);
@@ -93,6 +95,15 @@ static void what_was_under_way_when_it_was_emptied_is_not_taken(void **state) {
     assert_int_equal(find(&cache, 2, 1101), -1);
     put(&cache, 2, 1101);
     assert_int_equal(find(&cache, 2, 1101), 1);
+    // Nobody asked since the change: the look-up that was under way comes first.
+    keyring_note_change(&keyring);
+    unsigned char digest[DIGEST_SIZE];
+    digest_of(3, digest);
+    struct api_key *key = make_key(3);
+    key_cache_put(&cache, digest, key, 1150, 1200);
+    api_key_release(key);
+    assert_int_equal(find(&cache, 3, 1200), -1);
+    assert_int_equal(find(&cache, 2, 1200), -1);
     key_cache_close(&cache);
 }
 
@@ -102,7 +113,7 @@ static void guesses_drive_nothing_out(void **state) {
     struct failure failure;
     enum { KEYS = 500, GUESSES = 50000 };
     unsigned found = 0;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     for (uint64_t i = 0; i < KEYS; i++)
         put(&cache, i, 1000);
     unsigned kept = 0;
@@ -122,7 +133,7 @@ static void more_keys_than_it_holds(void **state) {
     struct failure failure;
     enum { KEYS = 4 * KEY_CACHE_SETS * KEY_CACHE_WAYS };
     unsigned found = 0;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     for (uint64_t i = 0; i < KEYS; i++) {
         put(&cache, i, 1000);
         assert_int_equal(find(&cache, 0, 1000), 1); // what is in use stays
@@ -138,12 +149,14 @@ static void a_key_outlives_its_place(void **state) {
     struct failure failure;
     unsigned char digest[DIGEST_SIZE];
     struct api_key *key;
-    assert_true(key_cache_open(&cache, &failure));
+    assert_true(key_cache_open(&cache, &keyring, &failure));
     put(&cache, 7, 1000);
     digest_of(7, digest);
     assert_true(key_cache_find(&cache, digest, 1000, &key));
     api_key_retain(key);
-    key_cache_empty(&cache, 1000);
+    struct api_key *none;
+    keyring_note_change(&keyring);
+    assert_false(key_cache_find(&cache, digest, 1000, &none));
     assert_text_is(key->scopes[0], "packages:read");
     assert_text_is(key->prefix, "tr_12345678");
     api_key_release(key);
@@ -154,7 +167,7 @@ static void without_memory(void **state) {
     struct key_cache cache = {0};
     struct failure failure;
     for (ALLOCATION_FAILURES(nth)) {
-        bool opened = key_cache_open(&cache, &failure);
+        bool opened = key_cache_open(&cache, &keyring, &failure);
         bool failed = allocation_allow();
         assert_int_equal(opened, !failed);
         if (failed)
@@ -169,7 +182,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_put_is_found),
         cmocka_unit_test(nothing_is_trusted_for_long),
-        cmocka_unit_test(what_was_under_way_when_it_was_emptied_is_not_taken),
+        cmocka_unit_test(what_was_under_way_when_keys_changed_is_not_taken),
         cmocka_unit_test(guesses_drive_nothing_out),
         cmocka_unit_test(more_keys_than_it_holds),
         cmocka_unit_test(a_key_outlives_its_place),
