@@ -88,7 +88,8 @@ static enum step_result refuse_result(struct exchange *exchange) {
 
 static enum step_result settle_move(struct exchange *exchange) {
     const struct outcome *outcome = &exchange->outcome;
-    if (outcome->kind == OUTCOME_UNEXPECTED)
+    if (outcome->kind == OUTCOME_UNEXPECTED ||
+        (outcome->kind == OUTCOME_DONE && exchange->rows == 0))
         return record_read_again(exchange, TRANSITION_LOOK);
     if (outcome->kind == OUTCOME_FAILED && !faults_none(&exchange->faults))
         return refuse_result(exchange);

@@ -218,6 +218,36 @@ static bool make_others_history(struct arena *arena, const struct plan *plan,
 
 // ---- The whole ----
 
+static bool is_unique(const struct resource *resource, const struct property *property) {
+    for (size_t i = 0; i < resource->unique_count; i++)
+        for (size_t j = 0; j < resource->unique[i].property_count; j++)
+            if (resource->unique[i].properties[j] == property)
+                return true;
+    return false;
+}
+
+// Whether moves may share a transaction, so that a record which everybody wants is not locked for a
+// commit each. They wait only for those of the same record, and all take records in one order; that
+// would not be so with two such statements of one table.
+static bool may_group(const struct resource *resource, const struct transition *transition) {
+    bool groups = resource->transition_count == 1 && !resource->lifecycle.property &&
+                  !transition->others_where;
+    for (size_t i = 0; i < transition->effect.set_count; i++)
+        groups = groups && !is_unique(resource, transition->effect.set[i].property);
+    return groups;
+}
+
+static bool group(struct arena *arena, struct prepared_call *move) {
+    size_t *keys = arena_allocate(arena, sizeof *keys);
+    if (!keys)
+        return false;
+    keys[0] = move->numbers[MOVEMENT_KEY] - 1;
+    move->statement.groups = true;
+    move->statement.group_keys = keys;
+    move->statement.group_key_count = 1;
+    return true;
+}
+
 static bool make(struct arena *arena, const struct plan *plan, const struct transition *transition,
                  struct transition_plan *ret_plan) {
     struct transition_plan made = {.transition = transition};
@@ -227,6 +257,7 @@ static bool make(struct arena *arena, const struct plan *plan, const struct tran
     bool ok = (!locks || make_lock(arena, plan, transition, &made.lock)) &&
               (!states || make_history(arena, plan, transition, &made.history)) &&
               make_move(arena, plan, transition, &made.move) &&
+              (!may_group(plan->resource, transition) || group(arena, &made.move)) &&
               (!others || !transition->others.to ||
                make_others_history(arena, plan, transition, &made.others_history)) &&
               (!others || make_others(arena, plan, transition, &made.others));
@@ -296,10 +327,12 @@ bool transition_plan_calls(const struct transition_plan *plan, const struct move
                            struct arena *arena, struct call *calls, size_t *ret_count) {
     struct value values[MOVEMENT_VALUES];
     size_t count = 0;
+    // One of a group that changes no row must not undo the others.
+    int64_t rows = plan->move.statement.groups ? EXPECT_ANY : 1;
     bool used = find_values(movement, arena, values) &&
                 use(&plan->lock, values, EXPECT_ANY, arena, calls, &count) &&
                 use(&plan->history, values, 1, arena, calls, &count) &&
-                use(&plan->move, values, 1, arena, calls, &count) &&
+                use(&plan->move, values, rows, arena, calls, &count) &&
                 use(&plan->others_history, values, EXPECT_ANY, arena, calls, &count) &&
                 use(&plan->others, values, EXPECT_ANY, arena, calls, &count);
     if (used)

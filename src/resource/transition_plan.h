@@ -48,8 +48,9 @@ struct movement {
 
 enum { TRANSITION_MAX_CALLS = 5 };
 
-// The calls in their order, for one job; `calls` has room for TRANSITION_MAX_CALLS. The move
-// expects one row, so that the job is undone (OUTCOME_UNEXPECTED) where the record is not there, or
-// has another version, or the guard does not hold. False when there is no memory.
+// The calls in their order, for one job; `calls` has room for TRANSITION_MAX_CALLS. Where the
+// record is not there, or has another version, or the guard does not hold, nothing is changed: the
+// job's outcome is OUTCOME_UNEXPECTED, or, where the move is its only call, it may be done without
+// a row. False when there is no memory.
 bool transition_plan_calls(const struct transition_plan *plan, const struct movement *movement,
                            struct arena *arena, struct call *calls, size_t *ret_count);

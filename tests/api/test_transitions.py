@@ -546,7 +546,8 @@ def hammer(servers, path, count):
                "Content-Length: 0\r\n\r\n").encode()
     for wire in wires:
         wire.send(request)
-    statuses = [wire.receive("POST").status for wire in wires]
+    answers = [wire.receive("POST") for wire in wires]
+    statuses = [answer.status for answer in answers]
     for wire in wires:
         wire.close()
     return statuses
@@ -667,3 +668,52 @@ def test_history_routes(public):
     tag = public.get(f"/jobs/{record['id']}/history").headers["ETag"]
     again = public.get(f"/jobs/{record['id']}/history", headers={"If-None-Match": tag})
     assert again.status_code == 304
+
+
+# With what else there is
+
+def test_repeated_under_one_idempotency_key(shipped):
+    record = coupon(shipped)
+    path = f"/coupons/{record['id']}/redeem"
+    headers = {"Idempotency-Key": '"redeem-once"'}
+    first = shipped.admin.post(path, data=b"", headers=headers)
+    assert first.status_code == 200
+    again = shipped.admin.post(path, data=b"", headers=headers)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert shipped.public.get(f"/coupons/{record['id']}").json()["redemptions"] == 1
+    # What was refused leaves the key free.
+    full = coupon(shipped, max_redemptions=0)
+    path = f"/coupons/{full['id']}/redeem"
+    headers = {"Idempotency-Key": '"in-vain"'}
+    assert closed(shipped.admin.post(path, data=b"", headers=headers))
+    assert shipped.admin.patch(f"/coupons/{full['id']}", {"max_redemptions": 1}).ok
+    assert shipped.admin.post(path, data=b"", headers=headers).json()["redemptions"] == 1
+
+
+def test_an_effect_refused_under_an_idempotency_key(public):
+    record = make(public, small=3)
+    response = move(public, record, "shrink", headers={"Idempotency-Key": '"shrunk"'})
+    (pointer, _), = errors(response)
+    assert pointer == "/small"
+    assert public.get(f"/jobs/{record['id']}").json() == record
+    response = move(public, record, "take", headers={"Idempotency-Key": '"taken"'})
+    assert response.json() == {**record, "state": "Running"}
+    assert len(history(public, f"/jobs/{record['id']}")) == 1
+
+
+def test_scopes(shipped):
+    record = shipped.admin.create("/packages", {"name": "scoped", "version": "1"})
+    path = f"/packages/{record['id']}"
+    made = shipped.admin.create("/keys", {"name": "rejecter", "scopes": ["packages:reject"]})
+    client = shipped.client(made["secret"])
+    problem(client.get(path + "/history"), 403, "forbidden")
+    problem(client.delete(path), 403, "forbidden")
+    assert client.post(path + "/reject", data=b"").json()["status"] == "Rejected"
+    entry, = history(shipped.admin, path)
+    assert entry["by"] == "key:" + made["id"]
+    client.close()
+    writer = shipped.client(shipped.admin.create(
+        "/keys", {"name": "writer", "scopes": ["packages:write"]})["secret"])
+    problem(writer.post(path + "/reject", data=b""), 403, "forbidden")
+    writer.close()

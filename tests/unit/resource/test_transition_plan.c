@@ -110,7 +110,7 @@ static void null_safe_without_a_twin_on_sqlite(void **state) {
     fixture_end(&fixture);
 }
 
-static void a_key_is_a_text_in_a_history(void **state) {
+static void a_history_has_keys_as_texts_and_a_counter_has_none(void **state) {
     static const char hidden[] = "key: {digest: sha256(body)}\n"
                                  "required: [body]\n"
                                  "properties: {body: {type: string}}\n"
@@ -128,7 +128,24 @@ static void a_key_is_a_text_in_a_history(void **state) {
                   "properties: {a: {type: integer}}\n"
                   "transitions: {count: {set: {a: a + 1}}}\n",
                   STORE_SQLITE);
-    assert_null(plan_named(&fixture, "count")->history.statement.sql.data);
+    const struct transition_plan *count_plan = plan_named(&fixture, "count");
+    assert_null(count_plan->history.statement.sql.data);
+    // Nothing else of its table is locked by a group, so that it may be part of one.
+    assert_true(count_plan->move.statement.groups);
+    assert_int_equal(count_plan->move.statement.group_keys[0],
+                     count_plan->move.numbers[MOVEMENT_KEY] - 1);
+    struct call calls[TRANSITION_MAX_CALLS];
+    size_t count;
+    const struct movement movement = {.key = value_integer(7)};
+    assert_true(transition_plan_calls(count_plan, &movement, &fixture.arena, calls, &count));
+    assert_int_equal(calls[0].expect, EXPECT_ANY);
+    fixture_end(&fixture);
+    fixture_begin(&fixture, "codes",
+                  "properties: {a: {type: integer}}\n"
+                  "unique: [[a]]\n"
+                  "transitions: {count: {set: {a: a + 1}}}\n",
+                  STORE_SQLITE);
+    assert_false(plan_named(&fixture, "count")->move.statement.groups);
     fixture_end(&fixture);
 }
 
@@ -198,7 +215,7 @@ int main(void) {
         cmocka_unit_test(one_statement_changes_on_sqlite),
         cmocka_unit_test(others_and_a_lock_on_postgres),
         cmocka_unit_test(null_safe_without_a_twin_on_sqlite),
-        cmocka_unit_test(a_key_is_a_text_in_a_history),
+        cmocka_unit_test(a_history_has_keys_as_texts_and_a_counter_has_none),
         cmocka_unit_test(calls_have_what_is_known_of_the_request),
         cmocka_unit_test(no_memory_is_survived),
     };
