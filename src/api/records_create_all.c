@@ -89,7 +89,16 @@ static int compare_records(const void *left, const void *right, void *calls) {
     return order ? order : a < b ? -1 : 1; // of the same content, the first one is new
 }
 
-// Two arrays that share content must not wait for each other in a circle.
+static bool refers_to_itself(const struct resource *resource) {
+    for (size_t i = 0; i < resource->property_count; i++) {
+        if (resource->properties[i].reference.resource == resource)
+            return true;
+    }
+    return false;
+}
+
+// Two arrays that share content must not wait for each other in a circle. Records that may refer to
+// those before them keep their order, and the database sees to circles.
 static bool plan_inserts(struct exchange *exchange) {
     struct create_all *all = exchange->all;
     struct arena *arena = arena_of(exchange);
@@ -99,7 +108,8 @@ static bool plan_inserts(struct exchange *exchange) {
             return false;
         all->order[i] = i;
     }
-    qsort_r(all->order, all->count, sizeof *all->order, compare_records, of_record);
+    if (!refers_to_itself(resource_of(exchange)))
+        qsort_r(all->order, all->count, sizeof *all->order, compare_records, of_record);
     for (size_t i = 0; i < all->count; i++)
         exchange->calls[i] = of_record[all->order[i]];
     return true;

@@ -1,6 +1,7 @@
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "api/references.h"
 #include "resource/schema.h"
 #include "resource/transition.h"
 #include "resource/transition_plan.h"
@@ -97,7 +98,8 @@ static enum step_result settle_move(struct exchange *exchange) {
         return exchange_fail(exchange, FAILURE_OVERFLOW,
                              "%.*s would take a number of the record out of its range",
                              TEXT_ARGS(exchange->transition->name));
-    return record_is_done(exchange) ? record_answer_whole(exchange, 200) : STEP_FAIL;
+    return record_is_done(exchange) ? record_answer_whole(exchange, 200)
+                                    : reference_explain(exchange);
 }
 
 static enum step_result settle_look(struct exchange *exchange) {

@@ -146,6 +146,9 @@ enum step_result reference_explain(struct exchange *exchange) {
         return STEP_FAIL;
     if (removes && !may_be_held(resource))
         return exchange_fail(exchange, FAILURE_IN_USE, "%s", held_behind);
+    if (!removes && !exchange->values) // a transition's effect
+        return exchange_fail(exchange, FAILURE_REFERENCE_MISSING,
+                             "the record would refer to what is not there");
     exchange->refused = exchange->handler;
     exchange->refused_call = outcome->call;
     exchange->handler = removes ? &explain_referrers : &explain_missing;

@@ -2,6 +2,7 @@
 
 #include "base/progress.h"
 #include "cli/import_api.h"
+#include "cli/import_order.h"
 #include "cli/import_store.h"
 #include "cli/record_reader.h"
 #include "cli/remote.h"
@@ -16,6 +17,8 @@ static const char *const policies[] = {
     [ON_CONFLICT_FAIL] = "fail", [ON_CONFLICT_SKIP] = "skip", [ON_CONFLICT_REPLACE] = "replace"};
 
 enum { POLICIES = sizeof policies / sizeof *policies };
+
+enum { MAX_DEFERRED = 100000 }; // records that wait in memory for what they refer to
 
 // One run, with all that must be closed after it.
 struct run {
@@ -36,6 +39,8 @@ struct run {
 static void free_record(struct import_record *record) {
     json_decref(record->body);
     free(record->identities);
+    free(record->references);
+    free(record->reason);
     free(record);
 }
 
@@ -68,8 +73,31 @@ static void count(struct import *import, enum import_result result, uint64_t lin
         report(import, stderr, line, reason);
 }
 
+// Puts a record aside until all others are stored.
+static bool defer(struct import *import, struct import_record *record, const char *reason) {
+    if (import->stopped || import->deferred_count == MAX_DEFERRED ||
+        !import_may_refer(import->resource))
+        return false;
+    char *copy = strdup(reason);
+    if (!copy)
+        return false;
+    free(record->reason);
+    record->reason = copy;
+    unlink_record(import, record);
+    record->next = import->deferred;
+    record->previous = NULL;
+    import->deferred = record;
+    import->deferred_count++;
+    return true;
+}
+
 void import_settle(struct import *import, struct import_record *record, enum import_result result,
                    const char *reason) {
+    if (result == IMPORT_DANGLING) {
+        if (defer(import, record, reason))
+            return;
+        result = IMPORT_REJECTED;
+    }
     count(import, result, record->line, reason);
     unlink_record(import, record);
     free_record(record);
@@ -141,7 +169,7 @@ static struct import_record *make_record(struct import *import, json_t *body, ui
     record->body = body;
     record->line = line;
     drop_made_members(import, body);
-    if (identify_all(import, record))
+    if (identify_all(import, record) && import_identify_references(import->resource, record))
         return record;
     free_record(record);
     return NULL;
@@ -156,18 +184,25 @@ static bool is_same(const struct import *import, const struct import_record *a,
     return false;
 }
 
-// Records are stored in no certain order, but of two that are the same thing the first must come
-// first: it is waited for.
-static void wait_for_same(struct import *import, const struct import_record *record) {
+// Whether a record must be stored before another one that comes later in the file: they are the
+// same thing, or that one refers to it.
+static bool must_be_first(const struct import *import, const struct import_record *first,
+                          const struct import_record *record) {
+    return is_same(import, first, record) ||
+           (!import->target->keeps_order && import_refers(record, first));
+}
+
+// Records are stored in no certain order; but those that must come first are waited for.
+static void wait_for_first(struct import *import, const struct import_record *record) {
     const struct import_record *other = import->pending;
-    while (other && !is_same(import, other, record))
+    while (other && !must_be_first(import, other, record))
         other = other->next;
     if (other)
         import->target->finish(import->target);
 }
 
 static void submit(struct import *import, struct import_record *record) {
-    wait_for_same(import, record);
+    wait_for_first(import, record);
     if (import->stopped) {
         import->counts[IMPORT_GIVEN_UP]++;
         free_record(record);
@@ -179,6 +214,36 @@ static void submit(struct import *import, struct import_record *record) {
     import->pending = record;
     import->pending_count++;
     import->target->submit(import->target, record);
+}
+
+static struct import_record *take_deferred(struct import *import) {
+    struct import_record *list = import_in_order(import->deferred, import->deferred_count);
+    import->deferred = NULL;
+    import->deferred_count = 0;
+    return list;
+}
+
+// Records that refer to others of the same file, again and again as long as that helps any of
+// them: what a hash says of their order need not be all.
+static void submit_deferred(struct import *import) {
+    size_t before = SIZE_MAX;
+    while (import->deferred && !import->stopped && import->deferred_count < before) {
+        before = import->deferred_count;
+        struct import_record *next;
+        for (struct import_record *record = take_deferred(import); record; record = next) {
+            next = record->next;
+            record->next = record->previous = NULL;
+            submit(import, record);
+        }
+        import->target->finish(import->target);
+    }
+    struct import_record *next;
+    for (struct import_record *record = take_deferred(import); record; record = next) {
+        next = record->next;
+        count(import, import->stopped ? IMPORT_GIVEN_UP : IMPORT_REJECTED, record->line,
+              record->reason);
+        free_record(record);
+    }
 }
 
 // ---- The run
@@ -304,6 +369,7 @@ static int import_all(struct run *run) {
     progress_start(&run->progress, &work);
     bool complete = read_all(run);
     import->target->finish(import->target);
+    submit_deferred(import);
     import->target->close(import->target);
     return conclude(run, complete);
 }
@@ -442,7 +508,8 @@ const struct command import_command = {
         "absent);\n"
         "\"-\" is standard input. Each record is checked and stored by itself: those that do not\n"
         "satisfy the definition are listed with their line and reason, and the exit status is 1.\n"
-        "Members that only trestle writes (made keys, read-only properties) are left out.\n"
+        "Members that only trestle writes (made keys, read-only properties) are left out. Records\n"
+        "may refer to others that come later in the file; what other resources have comes first.\n"
         "\n"
         "It goes through the API of a server: the one that --server names, or one that answers at\n"
         "`listen`; where none does, straight into the database. When a connection breaks, a record "

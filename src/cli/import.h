@@ -21,6 +21,7 @@ enum import_result {
     IMPORT_SKIPPED, // it was there already
     IMPORT_REPLACED,
     IMPORT_REJECTED, // it does not satisfy the definition, or conflicts where it was to replace
+    IMPORT_DANGLING, // it refers to what is not there: rejected, unless that may still come
     IMPORT_CONFLICT, // with ON_CONFLICT_FAIL: the import stops
     IMPORT_FAILED,   // nothing is wrong with it, but it could not be stored: the import stops
     IMPORT_GIVEN_UP, // the import had stopped before it was stored
@@ -32,6 +33,11 @@ struct import_record {
     json_t *body; // without the members that only trestle writes
     uint64_t line;
     uint64_t *identities; // of its unique properties, as hashes; 0: of those that have a null
+    uint64_t key;         // what others of the file refer to it by, as a hash; 0: nobody can
+    uint64_t *references; // what it refers to by that, as hashes; 0: nothing
+    size_t reference_count;
+    char *reason; // why it has to wait for others; NULL where it has not
+    bool ordered; // import_in_order's own
     struct import_record *next;
     struct import_record *previous;
 };
@@ -51,6 +57,8 @@ struct import_target {
     void (*close)(struct import_target *target);
 
     struct import *import;
+    bool keeps_order; // each record is stored behind those that were submitted before it, as long
+                      // as none is refused
 };
 
 // What a target may know of the import.
@@ -64,6 +72,8 @@ struct import {
     struct import_target *target;
     struct import_record *pending; // submitted and not settled
     size_t pending_count;
+    struct import_record *deferred; // they refer to what may still come; the latest is the first
+    size_t deferred_count;
     uint64_t counts[IMPORT_RESULTS];
     bool dropped[RESOURCE_MAX_PROPERTIES + 1]; // properties that came and are not imported
     const char *input_name;

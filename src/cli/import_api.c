@@ -199,10 +199,22 @@ static void on_found(struct slot *slot) {
     json_decref(page);
 }
 
+// Whether the answer is a problem of this type.
+static bool is_problem(const struct client_request *request, const char *type) {
+    const struct buffer *answer = &request->answer;
+    return answer->size && memmem(answer->data, answer->size, type, strlen(type));
+}
+
+static bool is_dangling(const struct slot *slot) {
+    return slot->request.status == 409 && is_problem(&slot->request, "problem:reference-missing\"");
+}
+
 static void on_replaced(struct slot *slot) {
     unsigned status = slot->request.status;
     if (status == 200 || status == 201 || status == 204)
         settle(slot, IMPORT_REPLACED, NULL);
+    else if (is_dangling(slot))
+        settle_explained(slot, IMPORT_DANGLING, "");
     else if (status == 400 || status == 409 || status == 413 || status == 422)
         settle_explained(slot, IMPORT_REJECTED, "");
     else if (status == 404)
@@ -246,6 +258,8 @@ static void on_created(struct slot *slot) {
         settle(slot, IMPORT_CREATED, NULL);
     else if (status == 200) // under its content's digest
         settle(slot, IMPORT_SKIPPED, NULL);
+    else if (is_dangling(slot))
+        settle_explained(slot, IMPORT_DANGLING, "");
     else if (status == 409)
         on_conflict(slot);
     else if (status == 400 || status == 413 || status == 422)
@@ -270,16 +284,9 @@ static void on_no_answer(struct slot *slot) {
             "it may be stored or not, since the connection was lost before the answer: ");
 }
 
-// Whether the server itself does not know if it stored the record.
-static bool is_outcome_unknown(const struct client_request *request) {
-    static const char type[] = "outcome-unknown";
-    const struct buffer *answer = &request->answer;
-    return answer->size && memmem(answer->data, answer->size, type, sizeof type - 1);
-}
-
 static void on_done(struct client_request *request) {
     struct slot *slot = request->owner;
-    if (request->status == 0 || (request->status == 503 && is_outcome_unknown(request)))
+    if (request->status == 0 || (request->status == 503 && is_problem(request, "outcome-unknown")))
         on_no_answer(slot);
     else if (request->status == 503 || request->status == 429)
         repeat(slot);
@@ -342,7 +349,7 @@ struct import_target *import_api_open(struct import *import, const struct client
         failure_out_of_memory(failure);
         return NULL;
     }
-    target->base = (struct import_target){submit, finish, close_target, import};
+    target->base = (struct import_target){submit, finish, close_target, import, false};
     target->client = client_open(server, failure);
     if (!target->client) {
         free(target);

@@ -153,6 +153,8 @@ static void on_job_done(struct job *job, const struct outcome *outcome) {
     pump(target);
 }
 
+static const char refers_to_nothing[] = "it refers to a record that is not there";
+
 static const char *outcome_words(const struct outcome *outcome, struct failure *failure) {
     outcome_failure(outcome, failure);
     if (outcome->kind == OUTCOME_CONFLICT && outcome->constraint[0])
@@ -194,8 +196,11 @@ static bool ends_replacement(struct replacement *replacement, const struct outco
     if (outcome->kind == OUTCOME_DONE)
         return false;
     bool its_own = outcome->kind == OUTCOME_CONFLICT || outcome->kind == OUTCOME_OVERFLOW;
-    settle_replacement(replacement, its_own ? IMPORT_REJECTED : IMPORT_FAILED,
-                       outcome_words(outcome, &failure));
+    if (outcome->kind == OUTCOME_CONFLICT && outcome->conflict == CONFLICT_REFERENCE)
+        settle_replacement(replacement, IMPORT_DANGLING, refers_to_nothing);
+    else
+        settle_replacement(replacement, its_own ? IMPORT_REJECTED : IMPORT_FAILED,
+                           outcome_words(outcome, &failure));
     return true;
 }
 
@@ -449,7 +454,7 @@ static void settle_conflict(struct store_target *target, const struct batch *bat
     struct failure failure;
     // References to other records do not go away by replacing.
     if (outcome->conflict != CONFLICT_UNIQUE)
-        import_settle(import, record, IMPORT_REJECTED, outcome_words(outcome, &failure));
+        import_settle(import, record, IMPORT_DANGLING, refers_to_nothing);
     else if (import->on_conflict == ON_CONFLICT_REPLACE)
         replace(target, record, batch->values[index]);
     else if (import->on_conflict == ON_CONFLICT_SKIP)
@@ -592,7 +597,7 @@ struct import_target *import_store_open(struct import *import, struct store *sto
         failure_out_of_memory(failure);
         return NULL;
     }
-    target->base = (struct import_target){submit, finish, close_target, import};
+    target->base = (struct import_target){submit, finish, close_target, import, true};
     target->plan = plan;
     target->last = &target->first;
     // What comes later in the file counts more. SQLite's writer keeps to the order of jobs.
