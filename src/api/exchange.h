@@ -55,6 +55,7 @@ struct handler {
     bool reads_body;     // JSON of one of the accepted types
     bool body_may_lack;  // `body` is NULL then
     unsigned body_types; // besides application/json: a set of 1 << body_type
+    bool events;         // it answers text/event-stream
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
@@ -75,8 +76,8 @@ struct handler {
 
     // Of an answer that is a stream (exchange_stream_begin); as in http.h. NULL: on_writable calls
     // exchange_resume, on_stopping lets the stream go on, on_gone gives up the job that is out (a
-    // write is let finish) or ends the exchange. One that is set does that itself:
-    // exchange_abandon, now or later.
+    // write is let finish) or ends the exchange. One that is set does that itself, also before the
+    // stream begins: exchange_abandon, now or later.
     void (*on_writable)(struct exchange *exchange);
     void (*on_stopping)(struct exchange *exchange);
     void (*on_gone)(struct exchange *exchange);
@@ -143,6 +144,8 @@ struct exchange {
     struct json_writer writer; // on answer.body
 
     struct representation representation;
+    struct listener *listener; // of events; NULL where it is none, or no longer
+
     struct http_answer answer;
     bool streams; // its head is on its way; `answer` is the handler's to use
     struct failure failure;

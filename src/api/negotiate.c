@@ -73,25 +73,34 @@ static bool is_refused(struct text parameters) {
     return false;
 }
 
-// The media ranges that take in application/json, from the widest: a narrower one decides.
-static const struct text json_ranges[] = {
+enum { RANGES = 3 };
+
+// The media ranges that take in what is answered, from the widest: a narrower one decides.
+static const struct text json_ranges[RANGES] = {
     TEXT_INIT("*/*"),
     TEXT_INIT("application/*"),
     TEXT_INIT("application/json"),
+};
+
+static const struct text event_ranges[RANGES] = {
+    TEXT_INIT("*/*"),
+    TEXT_INIT("text/*"),
+    TEXT_INIT("text/event-stream"),
 };
 
 enum step_result negotiate_accept(struct exchange *exchange) {
     struct text rest = http_field(exchange->request, "Accept");
     if (!rest.data || text_trim(rest).size == 0)
         return STEP_NEXT;
+    const struct text *ranges = exchange->handler->events ? event_ranges : json_ranges;
     bool accepted = false;
     size_t decided = 0; // the narrowest range that was seen
     struct text range;
     while (text_split(&rest, ',', &range)) {
         struct text type = {"", 0};
         text_split(&range, ';', &type);
-        for (size_t i = decided; i < sizeof json_ranges / sizeof json_ranges[0]; i++) {
-            if (!text_equal_ignoring_case(text_trim(type), json_ranges[i]))
+        for (size_t i = decided; i < RANGES; i++) {
+            if (!text_equal_ignoring_case(text_trim(type), ranges[i]))
                 continue;
             accepted = !is_refused(range);
             decided = i;
@@ -99,7 +108,8 @@ enum step_result negotiate_accept(struct exchange *exchange) {
     }
     if (accepted)
         return STEP_NEXT;
-    return exchange_fail(exchange, FAILURE_NOT_ACCEPTABLE, "application/json is what there is");
+    return exchange_fail(exchange, FAILURE_NOT_ACCEPTABLE, "%.*s is what there is",
+                         TEXT_ARGS(ranges[RANGES - 1]));
 }
 
 static bool is_known(struct text name, const char *const *known) {

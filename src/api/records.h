@@ -14,3 +14,4 @@ extern const struct handler records_delete;
 extern const struct handler records_transition; // POST /R/{key}/TRANSITION
 extern const struct handler records_history;    // GET /R/{key}/history
 extern const struct handler records_lifecycle;  // GET /R/lifecycle
+extern const struct handler records_events;     // GET /R/events

@@ -61,6 +61,11 @@ static const struct {
     {TEXT_INIT("rotate"), &key_rotate_handlers},
 };
 
+static const handlers_by_method events_handlers = {
+    [HTTP_METHOD_GET] = &records_events,
+    [HTTP_METHOD_HEAD] = &records_events,
+};
+
 static const handlers_by_method live_handlers = {
     [HTTP_METHOD_GET] = &health_live,
     [HTTP_METHOD_HEAD] = &health_live,
@@ -129,10 +134,13 @@ static const handlers_by_method *find_records(struct exchange *exchange, const s
     exchange->path_key = path->segments[PATH_KEY];
     if (path->count == 1)
         return &collection_handlers;
+    if (path->count == 2 && has_lifecycle(resource) &&
+        text_is(path->segments[PATH_KEY], "lifecycle"))
+        return &lifecycle_handlers;
+    if (path->count == 2 && resource->events && text_is(path->segments[PATH_KEY], "events"))
+        return &events_handlers;
     if (path->count == 2)
-        return has_lifecycle(resource) && text_is(path->segments[PATH_KEY], "lifecycle")
-                   ? &lifecycle_handlers
-                   : &record_handlers;
+        return &record_handlers;
     if (resource->lifecycle.property && text_is(path->segments[PATH_PART], "history"))
         return &history_handlers;
     exchange->transition = resource_transition(resource, path->segments[PATH_PART]);

@@ -28,7 +28,7 @@ static void on_piece(void *context, struct http_request *request, struct text pi
 static void on_gone(void *context, struct http_request *request) {
     struct exchange *exchange = request->owner;
     struct service *service = context;
-    if (exchange->streams && exchange->handler->on_gone)
+    if (exchange->handler->on_gone)
         exchange->handler->on_gone(exchange);
     else if (!exchange->job_is_out)
         exchange_abandon(exchange);
@@ -76,10 +76,15 @@ static void on_detached(void *owner) {
         service->on_stopped(service->owner);
 }
 
+static void on_listeners_closed(void *owner) {
+    struct service *service = owner;
+    store_detach(service->session, on_detached, service);
+}
+
 static void on_server_stopped(void *owner) {
     struct service *service = owner;
     if (--service->server_count == 0)
-        store_detach(service->session, on_detached, service);
+        listeners_close(&service->listeners, on_listeners_closed, service);
 }
 
 void service_sweep(struct service *service) {
@@ -92,6 +97,7 @@ void service_reload(struct service *service, struct catalogue *catalogue) {
     catalogue_retain(catalogue);
     catalogue_release(service->catalogue);
     service->catalogue = catalogue;
+    listeners_reload(&service->listeners, catalogue);
 }
 
 void service_renew(struct service *service, const struct secrets *secrets) {
@@ -105,15 +111,15 @@ void service_stop(struct service *service, void (*on_stopped)(void *owner), void
     service->on_stopped = on_stopped;
     service->owner = owner;
     sweeper_stop(&service->sweeper);
+    listeners_stop(&service->listeners);
     for (size_t i = 0, count = service->server_count; i < count; i++)
         http_server_stop(service->servers[i], service->options->shutdown_timeout, on_server_stopped,
                          service);
 }
 
-// Starts a server a socket; closes those that it does not come to.
-static bool start_servers(struct service *service, const int *sockets, size_t count,
+// Starts a server a socket, if all went well so far; closes those that it does not come to.
+static bool start_servers(struct service *service, const int *sockets, size_t count, bool ok,
                           struct failure *failure) {
-    bool ok = true;
     for (size_t i = 0; i < count; i++) {
         if (!ok) {
             close(sockets[i]);
@@ -158,7 +164,9 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
         return false;
     }
     service->catalogue = catalogue_retain(catalogue);
-    if (start_servers(service, sockets, socket_count, failure))
+    bool ok = !options->feed || listeners_open(&service->listeners, service, options->feed,
+                                               options->events_heartbeat, failure);
+    if (start_servers(service, sockets, socket_count, ok, failure))
         return true;
     service->server_count++; // so that the last of them, or this, detaches the session
     service_stop(service, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "api/key_cache.h"
 #include "api/key_lookup.h"
+#include "api/listeners.h"
 #include "api/secrets.h"
 #include "api/sweeper.h"
 #include "http/http.h"
@@ -13,6 +14,7 @@
 struct service_options {
     struct store *store;
     struct log *log;
+    struct feed *feed;      // NULL: nobody can listen to events
     struct secrets secrets; // as they are when services start
     struct keyring *keyring;
     struct http_limits limits;
@@ -21,6 +23,7 @@ struct service_options {
     unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
     unsigned idempotency_retention; // milliseconds for which answers under an Idempotency-Key are
                                     // kept
+    unsigned events_heartbeat;      // milliseconds
     bool log_access;
 };
 
@@ -32,6 +35,7 @@ struct service {
     struct catalogue *catalogue; // a reference
     struct secrets secrets;
     struct store_session *session;
+    struct listeners listeners;
     struct http_server *servers[SERVICE_MAX_SOCKETS]; // one a listening socket
     size_t server_count;
     struct http_handler handler;

@@ -5,6 +5,7 @@
 #include "cli/setting_value.h"
 #include "cli/workspace.h"
 #include "resource/meta.h"
+#include "resource/outbox.h"
 #include "resource/system_tables.h"
 
 #include <stdio.h>
@@ -178,6 +179,52 @@ static bool copy_meta(struct run *run, const struct stored_schema *schema,
     return ok;
 }
 
+// ---- Events
+
+static bool on_position(struct job *job, size_t call, const struct value *cells) {
+    int64_t *last = job->owner;
+    *last = outbox_read_position(cells).last;
+    return true;
+}
+
+// The last number of an outbox, or 0.
+static bool read_last_event(struct caller *caller, const struct dialect *dialect,
+                            struct arena *arena, int64_t *ret_last, struct failure *failure) {
+    struct outbox_plan outbox;
+    if (!outbox_plan_make(arena, dialect, &outbox))
+        return failure_out_of_memory(failure);
+    struct call call = {.statement = &outbox.position, .expect = EXPECT_ANY};
+    struct job job = {.kind = JOB_READ,
+                      .calls = &call,
+                      .call_count = 1,
+                      .owner = ret_last,
+                      .on_row = on_position};
+    return caller_run(caller, &job, failure);
+}
+
+// Events are not copied: the target's begin anew, with numbers above all that a listener can have
+// seen of either database, so that whoever comes back with one is told of a gap.
+static bool continue_events(struct run *run, const struct stored_schema *schema,
+                            struct failure *failure) {
+    int64_t from = 0;
+    int64_t to = 0;
+    struct call call;
+    const struct dialect *dialect = run->to.catalogue->dialect;
+    if (system_table_is_there(schema, TEXT("trestle_events")) &&
+        !read_last_event(&run->copying.source, run->from.catalogue->dialect, &run->arena, &from,
+                         failure))
+        return false;
+    if (!read_last_event(&run->copying.target, dialect, &run->arena, &to, failure))
+        return false;
+    int64_t last = from > to ? from : to;
+    if (last > 0 && !outbox_continue(dialect, last, &run->arena, &call))
+        return failure_out_of_memory(failure);
+    struct job job = {.kind = JOB_WRITE, .calls = &call, .call_count = 1};
+    return (last == 0 || caller_run(&run->copying.target, &job, failure)) &&
+           migrate_after_copy(&run->to_settings, run->to.store, run->to.catalogue, run->to.log,
+                              failure);
+}
+
 // ---- Copying
 
 // Without a count the progress is shown all the same.
@@ -264,7 +311,8 @@ static bool copy_all(struct run *run, const struct stored_schema *schema, struct
     if (!pair_tables(run, failure))
         return false;
     tell_others(run->from.catalogue, schema);
-    return copy_tables(run, failure) && copy_meta(run, schema, failure);
+    return copy_tables(run, failure) && continue_events(run, schema, failure) &&
+           copy_meta(run, schema, failure);
 }
 
 // ---- The run
@@ -294,7 +342,7 @@ static int copy(struct run *run) {
     struct stored_schema schema = {0};
     struct failure failure;
     bool ok = open_source(run, &schema, &failure) || blame("source", &failure);
-    ok = ok && (workspace_open(&run->to_settings, WORKSPACE_SERVE, &run->to, &failure) ||
+    ok = ok && (workspace_open(&run->to_settings, WORKSPACE_FILL, &run->to, &failure) ||
                 blame("target", &failure));
     ok = ok && copy_on_loop(run, &schema, &failure);
     if (!ok)
@@ -338,8 +386,9 @@ const struct command copy_command = {
         "Between SQLite and PostgreSQL, in both directions, or from one to another of a kind:\n"
         "all records with their keys and versions, what is never shown too, the numbers that\n"
         "new keys go on from, the administrator's key and the key of cursors, both of which\n"
-        "replace the target's; not the answers that are kept for Idempotency-Key. The target's\n"
-        "tables are made by the definitions, which must be those of the source.\n"
+        "replace the target's; not the answers that are kept for Idempotency-Key, nor the\n"
+        "events: who listens is told of a gap. The target's tables are made by the definitions,\n"
+        "which must be those of the source.\n"
         "\n"
         "Stop what writes to the source before; servers that only read may go on. The target\n"
         "must be empty, and nobody else may write to it. What interrupts a copy costs nothing\n"

@@ -1,6 +1,7 @@
 #include "cli/migrate.h"
 
 #include "cli/workspace.h"
+#include "resource/outbox.h"
 #include "resource/system_tables.h"
 
 #include <stdio.h>
@@ -28,12 +29,15 @@ static bool compare_resources(struct store *store, const struct catalogue *catal
                         failure);
 }
 
-// With the tables of trestle's own, which a server needs.
+// With the tables of trestle's own, which a server needs, and the triggers that write to them.
 static bool compare(struct store *store, const struct catalogue *catalogue,
-                    struct difference *difference, struct failure *failure) {
+                    enum outbox_triggers triggers, struct difference *difference,
+                    struct failure *failure) {
     return compare_resources(store, catalogue, difference, failure) &&
            system_tables_plan(&difference->schema, catalogue->dialect->store, &difference->arena,
-                              &difference->migration, failure);
+                              &difference->migration, failure) &&
+           outbox_plan_triggers(catalogue, &difference->schema, triggers, &difference->arena,
+                                &difference->migration, failure);
 }
 
 static void print_steps(FILE *out, const struct migration *migration) {
@@ -67,15 +71,17 @@ static bool refuse(const struct settings *settings, const struct migration *migr
 
 // Runs what is to be done. Another process may start at the same moment and be quicker: then what
 // is left is looked at anew.
-bool migrate_at_start(const struct settings *settings, struct store *store,
-                      const struct catalogue *catalogue, struct log *log, struct failure *failure) {
+static bool follow(const struct settings *settings, struct store *store,
+                   const struct catalogue *catalogue, enum outbox_triggers triggers,
+                   struct log *log, struct failure *failure) {
     struct difference difference = {0};
     const struct migration *migration = &difference.migration;
     bool ok = false;
     for (unsigned i = 0; i < START_TRIES && !ok; i++) {
-        if (!compare(store, catalogue, &difference, failure))
+        if (!compare(store, catalogue, triggers, &difference, failure))
             break;
-        if (migration->step_count && (settings->migrate == MIGRATE_NEVER || migration->lossy)) {
+        bool never = settings->migrate == MIGRATE_NEVER && triggers != TRIGGERS_RESTART;
+        if (migration->step_count && (never || migration->lossy)) {
             ok = refuse(settings, migration, failure);
             break;
         }
@@ -87,6 +93,26 @@ bool migrate_at_start(const struct settings *settings, struct store *store,
     }
     arena_free(&difference.arena);
     return ok;
+}
+
+bool migrate_at_start(const struct settings *settings, struct store *store,
+                      const struct catalogue *catalogue, struct log *log, struct failure *failure) {
+    return follow(settings, store, catalogue, TRIGGERS_FOLLOW, log, failure);
+}
+
+// With MIGRATE_NEVER the triggers stay, and what they note is of no use to anybody.
+bool migrate_before_copy(const struct settings *settings, struct store *store,
+                         const struct catalogue *catalogue, struct log *log,
+                         struct failure *failure) {
+    enum outbox_triggers triggers =
+        settings->migrate == MIGRATE_NEVER ? TRIGGERS_FOLLOW : TRIGGERS_GO;
+    return follow(settings, store, catalogue, triggers, log, failure);
+}
+
+bool migrate_after_copy(const struct settings *settings, struct store *store,
+                        const struct catalogue *catalogue, struct log *log,
+                        struct failure *failure) {
+    return follow(settings, store, catalogue, TRIGGERS_RESTART, log, failure);
 }
 
 bool migrate_check(struct store *store, const struct catalogue *catalogue,
@@ -113,7 +139,7 @@ static int migrate(const struct invocation *invocation, const struct workspace *
                    struct difference *difference) {
     const struct migration *migration = &difference->migration;
     struct failure failure;
-    if (!compare(workspace->store, workspace->catalogue, difference, &failure))
+    if (!compare(workspace->store, workspace->catalogue, TRIGGERS_FOLLOW, difference, &failure))
         return command_fail(invocation, "%s", failure.detail);
     print_steps(stdout, migration);
     if (migration->step_count == 0) {

@@ -41,6 +41,7 @@ struct server {
     struct workspace workspace;
     struct service_options options;
     struct keyring keyring;
+    struct feed *feed; // a thread of its own, from before the workers until after them
     uv_loop_t loop;
     struct mailbox mailbox;
     uv_signal_t terminate;
@@ -170,9 +171,10 @@ static void on_stop_signal(uv_signal_t *signal, int number) {
     stop(server);
 }
 
-// Gives every worker the new catalogue, each its own reference.
+// Gives every worker the new catalogue, each its own reference. The feed has it first: it must know
+// what is asked of it.
 static bool hand_out_catalogue(struct server *server) {
-    bool all = true;
+    bool all = feed_reload(server->feed, server->workspace.catalogue);
     for (unsigned i = 0; i < server->worker_count; i++) {
         struct new_catalogue *order = malloc(sizeof *order);
         all = all && order;
@@ -393,6 +395,16 @@ static bool start_watching(struct server *server, struct failure *failure) {
     return server->is_watching;
 }
 
+static bool start_feed(struct server *server, struct failure *failure) {
+    struct feed_options options = {.store = server->workspace.store,
+                                   .log = server->workspace.log,
+                                   .retention = server->settings->events_retention};
+    if (!feed_start(&options, server->workspace.catalogue, &server->feed, failure))
+        return false;
+    server->options.feed = server->feed;
+    return true;
+}
+
 static void announce(const struct server *server) {
     for (size_t i = 0; i < server->socket_count; i++) {
         struct buffer where = {0};
@@ -423,6 +435,7 @@ static void set_options(struct server *server) {
     server->options.shutdown_timeout = settings->shutdown_timeout;
     server->options.idempotency_retention = settings->idempotency_retention;
     server->options.log_access = settings->log_access;
+    server->options.events_heartbeat = settings->events_heartbeat;
     server->options.limits = (struct http_limits){
         .max_head = settings->max_head,
         .max_body = settings->max_body,
@@ -459,8 +472,8 @@ static bool start(struct server *server, struct failure *failure) {
     if (!open_sockets(server, failure) || !open_workspace(server, failure))
         return false;
     set_options(server);
-    return load_secrets(server, failure) && start_workers(server, failure) &&
-           start_watching(server, failure);
+    return load_secrets(server, failure) && start_feed(server, failure) &&
+           start_workers(server, failure) && start_watching(server, failure);
 }
 
 static void serve(struct server *server, struct failure *failure) {
@@ -478,6 +491,7 @@ static void clean_up(struct server *server) {
     for (unsigned i = 0; i < server->worker_count; i++)
         (void)uv_loop_close(&server->workers[i].loop); // its handles were closed by its thread
     free(server->workers);
+    feed_stop(server->feed);
     close_sockets(server);
     watched_secrets_free(&server->secrets);
     workspace_close(&server->workspace);

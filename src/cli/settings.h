@@ -62,6 +62,8 @@ struct settings {
     unsigned query_timeout;
     unsigned shutdown_timeout;
     unsigned idempotency_retention;
+    unsigned events_retention;
+    unsigned events_heartbeat;
     unsigned queue_limit; // jobs that may wait for the database
     unsigned connections; // to PostgreSQL, of the process
     unsigned connect_timeout;

@@ -121,6 +121,9 @@ bool workspace_open(const struct settings *settings, enum workspace_parts parts,
     if (ok && parts == WORKSPACE_SERVE)
         ok = migrate_at_start(settings, workspace.store, workspace.catalogue, workspace.log,
                               failure);
+    if (ok && parts == WORKSPACE_FILL)
+        ok = migrate_before_copy(settings, workspace.store, workspace.catalogue, workspace.log,
+                                 failure);
     if (ok)
         *ret_workspace = workspace;
     else

@@ -16,6 +16,7 @@ enum workspace_parts {
     WORKSPACE_READ,        // and a store that must exist, and is only read
     WORKSPACE_WRITE, // and a store that is made where it is missing, with its folder (mode 0700)
     WORKSPACE_SERVE, // WORKSPACE_WRITE, and migrated as the settings say (migrate_at_start)
+    WORKSPACE_FILL,  // the same, before a copy (migrate_before_copy)
 };
 
 // Opens it. What is wrong with definitions is printed to standard error, all of it, and summed up

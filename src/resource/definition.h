@@ -222,6 +222,7 @@ struct resource {
     size_t transition_count;
     bool versioned;      // what a key names can change, so the table has the column _version
     bool requires_match; // who changes a record must say which one, by If-Match
+    bool events;         // each change is noted in the outbox, and told to who listens
 
     // Set by the catalogue, which knows all resources.
     struct referrer *referrers; // the properties that refer to this resource

@@ -370,11 +370,25 @@ static void read_require(struct definition *definition) {
                      "is there");
 }
 
+// ---- Events ----
+
+static void read_events(struct definition *definition) {
+    struct reading *reading = definition->reading;
+    struct resource *resource = definition->resource;
+    const struct yaml_node *node = yaml_get(definition->root, "events");
+    if (!node || !reading_boolean(reading, node, "events", &resource->events))
+        return;
+    if (resource->events && !(resource->actions[ACTION_LIST] && resource->actions[ACTION_READ]))
+        reading_note(reading, node,
+                     "`events` need the actions `list` and `read`: they tell of every record");
+}
+
 // ---- The whole ----
 
 static const char *const top_words[] = {
-    "description", "key",    "access",  "actions",   "required",    "properties", "unique",
-    "indexes",     "checks", "filters", "lifecycle", "transitions", "require",    NULL,
+    "description", "key",         "access",  "actions", "required",
+    "properties",  "unique",      "indexes", "checks",  "filters",
+    "lifecycle",   "transitions", "require", "events",  NULL,
 };
 
 static const char *const built_in_words[] = {
@@ -384,7 +398,6 @@ static const char *const built_in_words[] = {
 
 static const struct refused_keyword refused_words[] = {
     {"references", "stands in the schema of the property that refers to something"},
-    {"events", "are not supported by this version"},
     {"on_delete", "stands beside `references`, in the schema of a property"},
     {"rate_limit", "is not supported by this version"},
     {"name", "is not needed: the file's name is the resource's"},
@@ -411,6 +424,7 @@ static bool read_root(struct definition *definition) {
     read_actions(definition);
     definition_name_transitions(definition);
     read_access(definition);
+    read_events(definition);
     if (!declare_properties(definition))
         return false;
     read_required(definition);

@@ -36,6 +36,7 @@ static void accept_fields(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench bench;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons");
+        exchange->handler = &(const struct handler){.events = false};
         if (rows[i].accept)
             bench_field(&bench, "accept", rows[i].accept);
         enum step_result result = negotiate_accept(exchange);
@@ -43,6 +44,30 @@ static void accept_fields(void **state) {
             fail_msg("Accept: %s", rows[i].accept);
         if (!rows[i].acceptable)
             assert_int_equal(exchange->failure.code, FAILURE_NOT_ACCEPTABLE);
+        bench_end(&bench);
+    }
+}
+
+static void acceptable_types_of_events(void **state) {
+    static const struct {
+        const char *accept;
+        bool acceptable;
+    } rows[] = {
+        {"text/event-stream", true},
+        {"text/*", true},
+        {"*/*", true},
+        {"text/html, text/event-stream", true},
+        {"application/json", false},
+        {"text/html", false},
+        {"*/*, text/event-stream;q=0", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bench bench;
+        struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons/events");
+        exchange->handler = &(const struct handler){.events = true};
+        bench_field(&bench, "Accept", rows[i].accept);
+        if ((negotiate_accept(exchange) == STEP_NEXT) != rows[i].acceptable)
+            fail_msg("Accept: %s", rows[i].accept);
         bench_end(&bench);
     }
 }
@@ -162,9 +187,13 @@ static void made_ids_differ(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accept_fields),          cmocka_unit_test(content_types),
-        cmocka_unit_test(parameters_are_decoded), cmocka_unit_test(broken_encoding_is_refused),
-        cmocka_unit_test(unknown_parameters),     cmocka_unit_test(request_ids),
+        cmocka_unit_test(accept_fields),
+        cmocka_unit_test(acceptable_types_of_events),
+        cmocka_unit_test(content_types),
+        cmocka_unit_test(parameters_are_decoded),
+        cmocka_unit_test(broken_encoding_is_refused),
+        cmocka_unit_test(unknown_parameters),
+        cmocka_unit_test(request_ids),
         cmocka_unit_test(made_ids_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ static const struct text sources[][2] = {
     {TEXT_INIT("orders.yaml"),
      TEXT_INIT("properties: {text: {type: string}}\nlifecycle: {property: state, states: [A, B]}\n"
                "transitions: {go: {to: B}}\n")},
+    {TEXT_INIT("news.yaml"), TEXT_INIT("properties: {text: {type: string}}\nevents: true\n")},
     {TEXT_INIT("feeds.yaml"), TEXT_INIT("actions: [list]\nproperties: {text: {type: string}}\n")},
 };
 
@@ -59,6 +60,10 @@ static const struct row {
     {HTTP_METHOD_HEAD, "/orders/1/history", &records_history, 0, "1"},
     {HTTP_METHOD_GET, "/orders/lifecycle", &records_lifecycle, 0, NULL},
     {HTTP_METHOD_GET, "/notes/lifecycle", &records_read, 0, "lifecycle"},
+    {HTTP_METHOD_GET, "/news/events", &records_events, 0, NULL},
+    {HTTP_METHOD_HEAD, "/news/%65vents/", &records_events, 0, NULL},
+    {HTTP_METHOD_GET, "/notes/events", &records_read, 0, "events"},
+    {HTTP_METHOD_POST, "/news/events", NULL, FAILURE_METHOD_NOT_ALLOWED, NULL},
     {HTTP_METHOD_GET, "/healthz", &health_live, 0, NULL},
     {HTTP_METHOD_GET, "/readyz/", &health_ready, 0, NULL},
     {HTTP_METHOD_PUT, "/notes", NULL, FAILURE_METHOD_NOT_ALLOWED, NULL},

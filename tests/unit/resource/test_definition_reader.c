@@ -103,7 +103,8 @@ static const struct {
         "wrong: 1\n",
         "2:1: `type` is not needed: a resource is always an object\n"
         "3:1: unknown keyword `wrong`; expected description, key, access, actions, required, "
-        "properties, unique, indexes, checks, filters, lifecycle, transitions or require\n",
+        "properties, unique, indexes, checks, filters, lifecycle, transitions, require or "
+        "events\n",
     },
     {
         "properties: {a: {type: string}}\n"
@@ -841,14 +842,29 @@ static const struct {
     },
     {
         "references: {a: b}\n"
-        "events: true\n"
         "rate_limit: 5\n"
         "name: things\n"
         "properties: {a: {type: string}}\n",
         "1:1: `references` stands in the schema of the property that refers to something\n"
-        "2:1: `events` are not supported by this version\n"
-        "3:1: `rate_limit` is not supported by this version\n"
-        "4:1: `name` is not needed: the file's name is the resource's\n",
+        "2:1: `rate_limit` is not supported by this version\n"
+        "3:1: `name` is not needed: the file's name is the resource's\n",
+    },
+    {
+        "events: yes\n"
+        "properties: {a: {type: string}}\n",
+        "1:9: `events` must be true or false; it is a string\n",
+    },
+    {
+        "actions: [create, read, delete]\n"
+        "events: true\n"
+        "properties: {a: {type: string}}\n",
+        "2:9: `events` need the actions `list` and `read`: they tell of every record\n",
+    },
+    {
+        "actions: [list]\n"
+        "events: true\n"
+        "properties: {a: {type: string}}\n",
+        "2:9: `events` need the actions `list` and `read`: they tell of every record\n",
     },
     {
         "key: a\n"
