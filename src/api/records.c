@@ -135,7 +135,7 @@ static struct text cache_control(const struct exchange *exchange) {
     if (resource->read_access != ACCESS_PUBLIC)
         return TEXT("private, no-cache");
     bool immutable = resource->key.kind == KEY_SHA256 && exchange->handler == &records_read &&
-                     !resource->actions[ACTION_DELETE];
+                     resource_is_immutable(resource);
     return immutable ? TEXT("public, max-age=31536000, immutable") : TEXT("no-cache");
 }
 
