@@ -98,26 +98,29 @@ def test_a_writer_from_outside(server):
     assert server.admin.patch(f"/coupons/{record['id']}", {"title": "z"}).json()["title"] == "z"
 
 
-def test_the_admin_key_that_it_makes(server):
+def test_the_admin_key_that_it_makes():
     """Printed once, stored only as its digest, the same after a restart."""
-    server.stop()
+    server = Server()
     del server.settings["admin_key"]
-    server.log_path.unlink()
-    server.start()
-    keys = re.findall(r"tr_[0-9A-Za-z]{49}", server.log_text())
-    assert len(keys) == 1
-    assert server.client(keys[0]).get("/packages").status_code == 200
-    assert server.client(ADMIN_KEY).get("/packages").status_code == 401
-    server.restart()
-    assert len(re.findall(r"tr_[0-9A-Za-z]{49}", server.log_text())) == 1
-    assert server.client(keys[0]).get("/packages").status_code == 200
-    for path in server.data.rglob("*"):
-        if path.is_file():
-            assert keys[0].encode() not in path.read_bytes()
-    # A configured one counts instead of it.
-    server.restart(admin_key=ADMIN_KEY)
-    assert server.client(ADMIN_KEY).get("/packages").status_code == 200
-    assert server.client(keys[0]).get("/packages").status_code == 401
+    with server:
+        keys = re.findall(r"tr_[0-9A-Za-z]{49}", server.log_text())
+        assert len(keys) == 1
+        assert server.client(keys[0]).get("/packages").status_code == 200
+        assert server.client(ADMIN_KEY).get("/packages").status_code == 401
+        server.restart()
+        assert len(re.findall(r"tr_[0-9A-Za-z]{49}", server.log_text())) == 1
+        assert server.client(keys[0]).get("/packages").status_code == 200
+        for path in server.data.rglob("*"):
+            if path.is_file():
+                assert keys[0].encode() not in path.read_bytes()
+        # A configured one takes its place, for good.
+        server.restart(admin_key=ADMIN_KEY)
+        assert server.client(ADMIN_KEY).get("/packages").status_code == 200
+        assert server.client(keys[0]).get("/packages").status_code == 401
+        del server.settings["admin_key"]
+        server.restart()
+        assert server.client(ADMIN_KEY).get("/packages").status_code == 200
+        assert server.client(keys[0]).get("/packages").status_code == 401
 
 
 def test_it_writes_only_its_data(server):
