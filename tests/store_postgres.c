@@ -146,8 +146,8 @@ static void inserts_share_commits(void **state) {
     assert_int_equal(after.grouped_jobs - before.grouped_jobs, WORKS);
     assert_in_range(after.groups - before.groups, 1, 4);
     for (size_t i = 0; i < WORKS; i++) {
-        char row[32];
-        (void)snprintf(row, sizeof row, "'%s', %zu", names[i], i);
+        char row[64];
+        (void)snprintf(row, sizeof row, "'%.20s', %zu", names[i], i);
         assert_int_equal(works[i]->outcome.kind, OUTCOME_DONE);
         assert_string_equal(works[i]->rows, row);
         assert_int_equal(works[i]->restarts, 0);

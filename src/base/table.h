@@ -28,8 +28,8 @@ void *table_get(const struct table *table, struct text key);
 // A hash that an outsider cannot steer is not what this is: it is FNV-1a, for keys of our own.
 uint64_t text_hash(struct text key);
 
-// A hash of many bytes, quickly. Who does not know the seed cannot make up bytes that have the hash of
-// others; it is no digest, since who does know it can.
+// A hash of many bytes, quickly. Who does not know the seed cannot make up bytes that have the hash
+// of others; it is no digest, since who does know it can.
 uint64_t bytes_hash(struct text bytes, uint64_t seed);
 
 // A hash that also depends on something more.

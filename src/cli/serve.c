@@ -5,6 +5,7 @@
 #include "cli/listen.h"
 #include "cli/workspace.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -116,14 +117,22 @@ static void run_worker(void *argument) {
 
 // ---- the main thread
 
+// Only the main thread takes these signals, and only while its loop runs: whoever asks again, while
+// the store closes, must not cut that short.
+static void hold_signals(int how) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(how, &signals, NULL); // fails only where `how` is wrong
+}
+
 static void close_handles(struct server *server) {
+    hold_signals(SIG_BLOCK); // libuv gives them their default action back
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->hang_up, NULL);
-    // Whoever asks again, while the store closes, must not cut that short.
-    (void)signal(SIGTERM, SIG_IGN);
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
     uv_close((uv_handle_t *)&server->flush, NULL);
     mailbox_close(&server->mailbox, on_mailbox_closed);
 }
@@ -166,6 +175,8 @@ static void stop(struct server *server) {
 
 static void on_stop_signal(uv_signal_t *signal, int number) {
     struct server *server = signal->data;
+    if (server->stopping)
+        return;
     log_info(server->workspace.log, "%s: stopping when the requests under way are answered",
              number == SIGTERM ? "SIGTERM" : "SIGINT");
     stop(server);
@@ -455,7 +466,9 @@ static bool open_workspace(struct server *server, struct failure *failure) {
         if (strcmp(said, failure->detail) != 0)
             (void)fprintf(stderr, "trestle: waiting: %s\n", failure->detail);
         (void)snprintf(said, sizeof said, "%s", failure->detail);
+        hold_signals(SIG_UNBLOCK);
         uv_run(&server->loop, UV_RUN_ONCE); // `flush` wakes it
+        hold_signals(SIG_BLOCK);
         if (server->stopping)
             return false;
     }
@@ -477,13 +490,16 @@ static bool start(struct server *server, struct failure *failure) {
 }
 
 static void serve(struct server *server, struct failure *failure) {
+    hold_signals(SIG_BLOCK); // threads that are made from here on never take them
     bool watching = watch_signals(server, failure);
     bool started = watching && start(server, failure);
     server->failed = !started && !server->stopping; // one that was stopped while it waited is well
-    if (started)
+    if (started) {
         announce(server);
-    else
+        hold_signals(SIG_UNBLOCK);
+    } else {
         stop(server);
+    }
     uv_run(&server->loop, UV_RUN_DEFAULT);
 }
 
