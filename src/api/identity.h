@@ -46,7 +46,8 @@ static inline struct text identity_name(const struct identity *identity,
         return TEXT("admin");
     if (identity->kind == IDENTITY_NOBODY)
         return TEXT("");
-    memcpy(room, "key:", 4);
-    memcpy(room + 4, identity->key_id, API_KEY_ID_SIZE);
+    static const char prefix[] = {'k', 'e', 'y', ':'};
+    memcpy(room, prefix, sizeof prefix);
+    memcpy(room + sizeof prefix, identity->key_id, API_KEY_ID_SIZE);
     return text_of(room, IDENTITY_NAME_SIZE);
 }

@@ -2,6 +2,7 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 // POST of application/x-ndjson: each line is a record, created as if it came in a POST of its own.
@@ -63,6 +64,7 @@ static void write_outcome(struct buffer *out, uint64_t number, const struct http
     json_write_name(&writer, TEXT("status"));
     json_write_integer(&writer, answer->status);
     if (answer->status < 300) {
+        assert(key);
         json_write_name(&writer, TEXT("key"));
         encode_value(&writer, key_property, *key);
     } else {

@@ -193,13 +193,14 @@ static bool read_last_event(struct caller *caller, const struct dialect *dialect
     struct outbox_plan outbox;
     if (!outbox_plan_make(arena, dialect, &outbox))
         return failure_out_of_memory(failure);
+    int64_t last = 0;
     struct call call = {.statement = &outbox.position, .expect = EXPECT_ANY};
-    struct job job = {.kind = JOB_READ,
-                      .calls = &call,
-                      .call_count = 1,
-                      .owner = ret_last,
-                      .on_row = on_position};
-    return caller_run(caller, &job, failure);
+    struct job job = {
+        .kind = JOB_READ, .calls = &call, .call_count = 1, .owner = &last, .on_row = on_position};
+    if (!caller_run(caller, &job, failure))
+        return false;
+    *ret_last = last;
+    return true;
 }
 
 // Events are not copied: the target's begin anew, with numbers above all that a listener can have

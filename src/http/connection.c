@@ -4,6 +4,7 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -426,6 +427,7 @@ static void settle_reading(struct http_connection *connection) {
 
 // A handler that reads a body in pieces may be what the client waits for.
 static bool wants_input(const struct http_connection *connection) {
+    assert(connection->inbound);
     return !connection->inbound->in_pieces || connection->inbound->piece_wanted;
 }
 

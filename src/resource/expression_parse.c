@@ -1,5 +1,6 @@
 #include "resource/expression_internal.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -538,6 +539,7 @@ struct expression *expression_parse(struct arena *arena, const struct resource *
                       ? parse_all(&parser, &root)
                       : parser_fail(&parser, malformed, "this is not valid UTF-8");
     if (parsed) {
+        assert(root.expression);
         root.expression->start = root.start;
         root.expression->end = root.end;
         return root.expression;

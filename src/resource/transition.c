@@ -3,6 +3,8 @@
 #include "resource/expression.h"
 #include "resource/property_value.h"
 
+#include <assert.h>
+
 static bool state_is_from(const struct transition *transition, struct text state) {
     for (size_t i = 0; i < transition->from_count; i++) {
         if (text_equal(*transition->from[i], state))
@@ -22,6 +24,7 @@ static void append_states(struct buffer *out, const struct transition *transitio
 
 static void append_state_reason(struct buffer *out, const struct resource *resource,
                                 const struct transition *transition, struct value state) {
+    assert(resource->lifecycle.property);
     buffer_append_text(out, resource->lifecycle.property->name);
     buffer_append_string(out, " is ");
     buffer_append_text(out, value_is_null(state) ? TEXT("null") : state.text);

@@ -4,6 +4,8 @@
 #include "base/timestamp.h"
 #include "resource/plan_parts.h"
 
+#include <assert.h>
+
 // A statement in the making.
 struct making {
     const struct plan *plan;
@@ -62,6 +64,7 @@ static void append_effect(struct making *making, const struct effect *effect) {
     sql_text(sql, "UPDATE ");
     sql_name(sql, resource->table);
     sql_text(sql, " SET ");
+    assert(!effect->to || resource->lifecycle.property);
     if (effect->to) {
         sql_name(sql, resource->lifecycle.property->name);
         sql_text(sql, " = ");

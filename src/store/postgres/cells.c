@@ -228,10 +228,13 @@ static bool grow(struct pg_cells *cells, size_t count) {
         .capacity = count,
     };
     bool ok = larger.cells && larger.readers && larger.scratch;
-    pg_cells_free(ok ? cells : &larger);
-    if (ok)
-        *cells = larger;
-    return ok;
+    if (!ok) {
+        pg_cells_free(&larger);
+        return false;
+    }
+    pg_cells_free(cells);
+    *cells = larger;
+    return true;
 }
 
 bool pg_cells_prepare(struct pg_cells *cells, const PGresult *result, const struct column *columns,

@@ -3,12 +3,17 @@
 #include "store/postgres/parts.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-// What libuv watches a socket with. It is of its own, since libuv lets go of it only later.
+// What libuv watches a socket with. It is of its own, since libuv lets go of it only later; so is
+// the descriptor, since libpq closes its own when a connection is lost, and another thread may have
+// the number by the time that libuv hears of it.
 struct pg_watch {
     uv_poll_t poll;
+    int socket;
     struct pg_connection *connection;
     int events; // that it watches for now
 };
@@ -174,7 +179,9 @@ void pg_connection_begin(struct pg_connection *connection) {
 
 static void on_watch_closed(uv_handle_t *handle) {
     struct pg_session *session = handle->data;
-    free(handle); // the watch begins with it
+    struct pg_watch *watch = (struct pg_watch *)handle;
+    close(watch->socket);
+    free(watch);
     pg_session_handle_closed(session);
 }
 
@@ -220,8 +227,11 @@ static bool open_watch(struct pg_connection *connection) {
     struct pg_watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return false;
-    int socket = PQsocket(connection->link->connection);
-    if (uv_poll_init(connection->session->loop, &watch->poll, socket) != 0) {
+    watch->socket = fcntl(PQsocket(connection->link->connection), F_DUPFD_CLOEXEC, 0);
+    if (watch->socket < 0 ||
+        uv_poll_init(connection->session->loop, &watch->poll, watch->socket) != 0) {
+        if (watch->socket >= 0)
+            close(watch->socket);
         free(watch);
         return false;
     }

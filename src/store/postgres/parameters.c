@@ -119,10 +119,13 @@ static bool grow(struct pg_parameters *parameters, size_t count) {
         .capacity = count,
     };
     bool ok = larger.values && larger.lengths && larger.formats && larger.scratch;
-    pg_parameters_free(ok ? parameters : &larger);
-    if (ok)
-        *parameters = larger;
-    return ok;
+    if (!ok) {
+        pg_parameters_free(&larger);
+        return false;
+    }
+    pg_parameters_free(parameters);
+    *parameters = larger;
+    return true;
 }
 
 bool pg_parameters_set(struct pg_parameters *parameters, const struct value *values, size_t count) {

@@ -155,7 +155,7 @@ void pg_lane_open_failed(struct pg_lane *lane, const char *why);
 void pg_lane_pause(struct pg_lane *lane, uint64_t ms);
 
 // Takes the results of a call of a job.
-void pg_call_take(struct pg_connection *connection, struct job *job, size_t call,
+void pg_call_take(struct pg_connection *connection, struct job *job, size_t index,
                   const PGresult *result);
 
 // Sets the outcome of a job from an error, and logs the server's words where a client will not

@@ -28,7 +28,7 @@ static int set_up(void **state) {
     static struct fixture fixture;
     fixture = (struct fixture){.folder = "/tmp/trestle-workspace-XXXXXX"};
     fixture.settings = (struct settings){
-        .database = {STORE_SQLITE, "data/deep/er/x.db"},
+        .database = {.dialect = STORE_SQLITE, .path = "data/deep/er/x.db"},
         .resources = "resources",
         .data = "data",
         .log_file = "log",

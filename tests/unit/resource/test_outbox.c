@@ -36,7 +36,7 @@ static bool begins_like(struct text text, const char *pattern) {
 // The steps must begin like this, in this order.
 static void assert_steps(const struct migration *migration, const char *const *begins) {
     size_t count = 0;
-    for (; begins[count] && count < migration->step_count; count++)
+    for (; count < migration->step_count && begins[count]; count++)
         assert_true_for(begins_like(migration->steps[count].sql, begins[count]),
                         migration->steps[count].sql.data);
     assert_null(begins[count]);

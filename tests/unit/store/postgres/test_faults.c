@@ -82,9 +82,8 @@ static void conflicts_name_columns(void **state) {
 }
 
 static void what_is_too_long_is_named_by_its_index(void **state) {
-    char columns[400];
-    memset(columns, 'c', sizeof columns);
-    memcpy(columns, "Key (", 5);
+    char columns[400] = "Key (";
+    memset(columns + strlen(columns), 'c', sizeof columns - strlen(columns));
     memcpy(columns + sizeof columns - 8, ")=(x).", 7);
     enum pg_remedy remedy;
     struct outcome outcome = outcome_of(
