@@ -387,6 +387,15 @@ static void append_condition(struct sql *sql, const struct expression *expressio
         conditions[expression->kind](sql, expression);
 }
 
+const struct text version_column = TEXT_INIT("_version");
+
+void sql_next_version(struct sql *sql) {
+    sql_name(sql, version_column);
+    sql_text(sql, " = ");
+    sql_name(sql, version_column);
+    sql_text(sql, " + 1");
+}
+
 void sql_now(struct sql *sql, int64_t now) {
     sql->now = now;
     append_now(sql);

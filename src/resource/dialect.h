@@ -81,6 +81,11 @@ void sql_text(struct sql *sql, const char *text);
 // A quoted identifier.
 void sql_name(struct sql *sql, struct text name);
 
+// The column of a record's version, where it has one; and what a change does to it:
+// "_version" = "_version" + 1.
+extern const struct text version_column;
+void sql_next_version(struct sql *sql);
+
 // Binds a value and appends its place; NULL is bound too.
 void sql_value(struct sql *sql, struct value value);
 

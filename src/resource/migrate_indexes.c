@@ -4,8 +4,6 @@
 // The longest name that both databases keep whole.
 enum { MAX_NAME = 63 };
 
-static const struct text version_column = TEXT_INIT("_version");
-
 // The declared properties of an index, and whether it is unique.
 struct shape {
     struct property *const *properties;

@@ -1,8 +1,6 @@
 #include "base/table.h"
 #include "resource/planning.h"
 
-static const struct text version_column = TEXT_INIT("_version");
-
 // How SQL spells what becomes of a record. (NO ACTION looks at the end of a statement, so that what
 // cascades in it is gone by then, in whichever order; RESTRICT would look at once.)
 static const struct text actions[] = {
@@ -156,10 +154,8 @@ static void append_sqlite_trigger(struct sql *sql, const struct resource *resour
     sql_text(sql, " SET ");
     sql_name(sql, property->name);
     sql_text(sql, " = NULL, ");
-    sql_name(sql, version_column);
-    sql_text(sql, " = ");
-    sql_name(sql, version_column);
-    sql_text(sql, " + 1 WHERE ");
+    sql_next_version(sql);
+    sql_text(sql, " WHERE ");
     sql_name(sql, property->name);
     sql_text(sql, " = OLD.");
     sql_name(sql, key);

@@ -2,8 +2,6 @@
 #include "resource/format.h"
 #include "resource/planning.h"
 
-static const struct text version_column = TEXT_INIT("_version");
-
 // Stands for the version where a property is asked for.
 static const struct property version_property = {.kind = VALUE_INTEGER};
 

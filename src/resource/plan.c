@@ -7,8 +7,6 @@
 
 #include <assert.h>
 
-const struct text plan_version_column = TEXT_INIT("_version");
-
 // Whether an update writes a property. A key never changes, and neither does what a digest is of:
 // the record would no longer be found under its own content.
 static bool is_changeable(const struct resource *resource, const struct property *property) {
@@ -76,7 +74,7 @@ void plan_append_selection(struct sql *sql, const struct selection *selection) {
     for (size_t i = 0; i < selection->count; i++) {
         const struct property *property = selected(selection, i);
         sql_text(sql, i ? ", " : "");
-        sql_name(sql, property ? property->name : plan_version_column);
+        sql_name(sql, property ? property->name : version_column);
     }
 }
 
@@ -123,7 +121,7 @@ static void append_given_columns(struct sql *sql, const struct resource *resourc
     }
     if (is_version_given(resource)) {
         sql_text(sql, ", ");
-        sql_name(sql, plan_version_column);
+        sql_name(sql, version_column);
     }
     sql_text(sql, ") VALUES (");
     size_t number = 0;
@@ -196,9 +194,25 @@ static bool make_create(struct arena *arena, struct plan *plan) {
 
 static void append_version_condition(struct sql *sql, size_t *number) {
     sql_text(sql, " AND ");
-    sql_name(sql, plan_version_column);
+    sql_name(sql, version_column);
     sql_text(sql, " = ");
     append_parameter(sql, number, VALUE_INTEGER);
+}
+
+// NAME = parameter, for those properties that are assigned, with commas between them.
+static void append_assignments(struct sql *sql, const struct resource *resource,
+                               bool (*is_assigned)(const struct resource *resource,
+                                                   const struct property *property),
+                               size_t *number) {
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (!is_assigned(resource, property))
+            continue;
+        sql_text(sql, *number ? ", " : "");
+        sql_name(sql, property->name);
+        sql_text(sql, " = ");
+        append_parameter(sql, number, property->kind);
+    }
 }
 
 static bool make_update(struct arena *arena, struct plan *plan) {
@@ -210,19 +224,9 @@ static bool make_update(struct arena *arena, struct plan *plan) {
     sql_text(&sql, "UPDATE ");
     sql_name(&sql, resource->table);
     sql_text(&sql, " SET ");
-    for (size_t i = 0; i < resource->property_count; i++) {
-        const struct property *property = &resource->properties[i];
-        if (!is_changeable(resource, property))
-            continue;
-        sql_name(&sql, property->name);
-        sql_text(&sql, " = ");
-        append_parameter(&sql, &number, property->kind);
-        sql_text(&sql, ", ");
-    }
-    sql_name(&sql, plan_version_column);
-    sql_text(&sql, " = ");
-    sql_name(&sql, plan_version_column);
-    sql_text(&sql, " + 1");
+    append_assignments(&sql, resource, is_changeable, &number);
+    sql_text(&sql, number ? ", " : "");
+    sql_next_version(&sql);
     append_key_condition(&sql, resource, &number);
     append_version_condition(&sql, &number);
     sql_text(&sql, " RETURNING ");
@@ -275,15 +279,7 @@ static bool make_relate(struct arena *arena, struct plan *plan) {
     sql_text(&sql, "UPDATE ");
     sql_name(&sql, resource->table);
     sql_text(&sql, " SET ");
-    for (size_t i = 0; i < resource->property_count; i++) {
-        const struct property *property = &resource->properties[i];
-        if (!reference_is_forward(resource, property))
-            continue;
-        sql_text(&sql, number ? ", " : "");
-        sql_name(&sql, property->name);
-        sql_text(&sql, " = ");
-        append_parameter(&sql, &number, property->kind);
-    }
+    append_assignments(&sql, resource, reference_is_forward, &number);
     append_key_condition(&sql, resource, &number);
     return sql_finish(&sql, NULL, 0, &plan->relate);
 }

@@ -3,8 +3,6 @@
 
 #include "resource/plan.h"
 
-extern const struct text plan_version_column;
-
 // Appends the names of the columns, with commas between them.
 void plan_append_selection(struct sql *sql, const struct selection *selection);
 

@@ -77,10 +77,7 @@ static void append_effect(struct making *making, const struct effect *effect) {
         sql_expression(sql, effect->set[i].expression, 0);
         sql_text(sql, ", ");
     }
-    sql_name(sql, plan_version_column);
-    sql_text(sql, " = ");
-    sql_name(sql, plan_version_column);
-    sql_text(sql, " + 1");
+    sql_next_version(sql);
 }
 
 static void append_where_key(struct making *making, const char *relation) {
@@ -104,7 +101,7 @@ static void append_guard(struct making *making) {
     sql_text(sql, " AND (");
     append_parameter(making, MOVEMENT_VERSION, VALUE_INTEGER);
     sql_text(sql, " IS NULL OR ");
-    sql_name(sql, plan_version_column);
+    sql_name(sql, version_column);
     sql_text(sql, " = ");
     append_parameter(making, MOVEMENT_VERSION, VALUE_INTEGER);
     sql_text(sql, ")");
