@@ -306,6 +306,23 @@ static inline void harness_end(struct harness *harness) {
     free(harness);
 }
 
+// Fixtures of cmocka: a harness, one that is started, and the end of either.
+static inline int setup(void **state) {
+    *state = harness_create();
+    return 0;
+}
+
+static inline int setup_started(void **state) {
+    (void)setup(state);
+    harness_start(*state);
+    return 0;
+}
+
+static inline int teardown(void **state) {
+    harness_end(*state);
+    return 0;
+}
+
 static inline void client_open(struct client *client, struct harness *harness) {
     int one = 1;
     *client = (struct client){.harness = harness};

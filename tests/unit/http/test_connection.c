@@ -7,22 +7,6 @@
 #define POST "POST /echo HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
-static int setup(void **state) {
-    *state = harness_create();
-    return 0;
-}
-
-static int setup_started(void **state) {
-    setup(state);
-    harness_start(*state);
-    return 0;
-}
-
-static int teardown(void **state) {
-    harness_end(*state);
-    return 0;
-}
-
 // --- order ---
 
 static void a_hundred_requests_in_one_write(void **state) {

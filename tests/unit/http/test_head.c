@@ -245,18 +245,6 @@ static const struct head_case cases[] = {
     {RAW(POST "Content-Length: 3\r\n\r\nabcd\r\n\r\n"), 200, true, "abc"},
 };
 
-static int setup(void **state) {
-    struct harness *harness = harness_create();
-    harness_start(harness);
-    *state = harness;
-    return 0;
-}
-
-static int teardown(void **state) {
-    harness_end(*state);
-    return 0;
-}
-
 // Sends the case's bytes in two writes, cut at `cut`, and checks what comes back.
 static void try_case(struct harness *harness, const struct head_case *c, size_t cut) {
     struct client client;
@@ -361,5 +349,5 @@ int main(void) {
         cmocka_unit_test(heads_have_a_bound),
         cmocka_unit_test(many_fields_are_all_there),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup_started, teardown);
 }

@@ -10,22 +10,6 @@
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define GET_AT(p) "GET " p " HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static int setup(void **state) {
-    *state = harness_create();
-    return 0;
-}
-
-static int setup_started(void **state) {
-    setup(state);
-    harness_start(*state);
-    return 0;
-}
-
-static int teardown(void **state) {
-    harness_end(*state);
-    return 0;
-}
-
 static void stop(struct harness *harness, unsigned patience) {
     http_server_stop(harness->server, patience, harness_on_stopped, harness);
 }

@@ -6,22 +6,6 @@
 #define POST_TO(p) "POST " p " HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED_TO(p) POST_TO(p) "Transfer-Encoding: chunked\r\n\r\n"
 
-static int setup(void **state) {
-    *state = harness_create();
-    return 0;
-}
-
-static int setup_started(void **state) {
-    setup(state);
-    harness_start(*state);
-    return 0;
-}
-
-static int teardown(void **state) {
-    harness_end(*state);
-    return 0;
-}
-
 static void client_expects_stream(struct client *client, size_t *offset, const char *expected) {
     struct chunked chunked = client_receive_chunked(client, offset, SIZE_MAX);
     assert_text_is(buffer_text(&chunked.body), expected);
