@@ -84,17 +84,20 @@ static struct topic *make_topic(struct listeners *listeners, struct text name) {
     return topic;
 }
 
-// Where there is no memory to tell the feed, it writes events in vain until it is told another
-// time.
-static void leave_topic(struct listeners *listeners, struct topic *topic) {
+// Those that nobody listens to any more. Where there is no memory to tell the feed, it writes
+// events in vain until it is told another time.
+static void drop_empty_topics(struct listeners *listeners) {
     struct topic **slot = &listeners->topics;
-    if (!list_is_empty(&topic->listeners))
-        return;
-    while (*slot != topic)
-        slot = &(*slot)->next;
-    *slot = topic->next;
-    (void)feed_listen(listeners->member.feed, text_from_string(topic->name), false);
-    free(topic);
+    while (*slot) {
+        struct topic *topic = *slot;
+        if (!list_is_empty(&topic->listeners)) {
+            slot = &topic->next;
+            continue;
+        }
+        *slot = topic->next;
+        (void)feed_listen(listeners->member.feed, text_from_string(topic->name), false);
+        free(topic);
+    }
 }
 
 // ---- Writing
@@ -174,7 +177,7 @@ static void forget(struct listener *listener) {
     list_remove(&listener->in_topic);
     list_remove(&listener->in_queue);
     list_remove(&listener->in_beats);
-    leave_topic(listeners, listener->topic);
+    drop_empty_topics(listeners);
     if (listener->reading) {
         listener->reading->listener = NULL;
         event_page_cancel(&listener->reading->page);
@@ -465,8 +468,8 @@ void listeners_reload(struct listeners *listeners, struct catalogue *catalogue) 
                 end(listener);
         }
         list_remove(&guard);
-        leave_topic(listeners, topic);
     }
+    drop_empty_topics(listeners);
 }
 
 void listeners_stop(struct listeners *listeners) {

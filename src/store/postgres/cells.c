@@ -232,8 +232,9 @@ static bool grow(struct pg_cells *cells, size_t count) {
         pg_cells_free(&larger);
         return false;
     }
-    pg_cells_free(cells);
+    struct pg_cells smaller = *cells;
     *cells = larger;
+    pg_cells_free(&smaller);
     return true;
 }
 

@@ -123,8 +123,9 @@ static bool grow(struct pg_parameters *parameters, size_t count) {
         pg_parameters_free(&larger);
         return false;
     }
-    pg_parameters_free(parameters);
+    struct pg_parameters smaller = *parameters;
     *parameters = larger;
+    pg_parameters_free(&smaller);
     return true;
 }
 

@@ -90,16 +90,16 @@ static void triggers_on_sqlite(void **state) {
          "CAST(NEW.\"code\" AS TEXT), 'created', ",
          NULL},
     };
+    static const char updated[] = "CREATE TRIGGER \"trestle_events_#\" AFTER UPDATE";
+    static const char gap[] =
+        "INSERT INTO trestle_events (resource, key, change, at) VALUES ('notes', '', 'gap', ";
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fixture fixture;
         struct migration migration;
         fixture_begin(&fixture, "notes", rows[i].yaml, STORE_SQLITE);
         plan_with(&fixture, &(struct stored_schema){0}, TRIGGERS_FOLLOW, &migration);
-        assert_steps(&migration,
-                     STEPS(rows[i].created, "CREATE TRIGGER \"trestle_events_#\" AFTER UPDATE",
-                           rows[i].deleted ? rows[i].deleted : "CREATE TRIGGER",
-                           "INSERT INTO trestle_events (resource, key, change, at) VALUES "
-                           "('notes', '', 'gap', "));
+        assert_steps(&migration, STEPS(rows[i].created, updated,
+                                       rows[i].deleted ? rows[i].deleted : "CREATE TRIGGER", gap));
         fixture_end(&fixture);
     }
 }

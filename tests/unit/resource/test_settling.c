@@ -1,3 +1,4 @@
+#include "dice.h"
 #include "resource/settling.h"
 #include "unit/testing.h"
 
@@ -125,6 +126,7 @@ struct transaction {
 };
 
 struct database {
+    struct dice dice;
     struct transaction slots[SLOTS];
     int64_t next;       // transaction's number
     int64_t last_drawn; //
@@ -141,8 +143,8 @@ static int64_t oldest_of(const struct database *database) {
 }
 
 static void step(struct database *database) {
-    struct transaction *transaction = &database->slots[rand() % SLOTS];
-    int choice = rand() % 10;
+    struct transaction *transaction = &database->slots[dice_below(&database->dice, SLOTS)];
+    size_t choice = dice_below(&database->dice, 10);
     if (transaction->number == 0) {
         *transaction = (struct transaction){.number = database->next++};
     } else if (choice < 5 && transaction->count < 8) {
@@ -191,14 +193,14 @@ static void nothing_is_skipped_however_they_commit(void **state) {
     for (unsigned seed = 1; seed <= 60; seed++) {
         struct database *database = calloc(1, sizeof *database);
         struct reader *reader = calloc(1, sizeof *reader);
-        srand(seed);
+        database->dice.state = seed;
         database->next = 100;
         if (seed % 2)
             settling_start(&reader->settling, 0);
         for (size_t i = 0; i < STEPS / 10; i++) {
             step(database);
-            if ((unsigned)rand() % 10 < seed % 9 + 1)
-                read_on(reader, database, 1 + (size_t)rand() % 15);
+            if (dice_below(&database->dice, 10) < seed % 9 + 1)
+                read_on(reader, database, 1 + dice_below(&database->dice, 15));
         }
         for (size_t i = 0; i < SLOTS; i++)
             database->slots[i].number = 0;
