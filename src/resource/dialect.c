@@ -18,6 +18,10 @@ void sql_text(struct sql *sql, const char *text) {
     buffer_append_string(&sql->text, text);
 }
 
+void sql_append(struct sql *sql, struct text text) {
+    buffer_append_text(&sql->text, text);
+}
+
 void sql_name(struct sql *sql, struct text name) {
     buffer_append_byte(&sql->text, '"');
     for (size_t i = 0; i < name.size; i++) {
@@ -394,6 +398,18 @@ void sql_next_version(struct sql *sql) {
     sql_text(sql, " = ");
     sql_name(sql, version_column);
     sql_text(sql, " + 1");
+}
+
+void sql_key_text(struct sql *sql, const struct property *key, const char *row) {
+    bool postgres = sql->dialect->store == STORE_POSTGRES;
+    bool bytes = key->kind == VALUE_BYTES;
+    sql_text(sql, postgres ? (bytes ? "encode(" : "(") : (bytes ? "lower(hex(" : "CAST("));
+    if (row) {
+        sql_text(sql, row);
+        sql_text(sql, ".");
+    }
+    sql_name(sql, key->name);
+    sql_text(sql, postgres ? (bytes ? ", 'hex')" : ")::text") : (bytes ? "))" : " AS TEXT)"));
 }
 
 void sql_now(struct sql *sql, int64_t now) {

@@ -77,6 +77,7 @@ const struct dialect *dialect_of(enum store_dialect store);
 
 struct sql sql_begin(const struct dialect *dialect, struct arena *arena);
 void sql_text(struct sql *sql, const char *text);
+void sql_append(struct sql *sql, struct text text); // which is SQL already
 
 // A quoted identifier.
 void sql_name(struct sql *sql, struct text name);
@@ -85,6 +86,11 @@ void sql_name(struct sql *sql, struct text name);
 // "_version" = "_version" + 1.
 extern const struct text version_column;
 void sql_next_version(struct sql *sql);
+
+// The text that a record's key is, as key_text makes it; of a row that has a name ("NEW"), or of
+// the statement's only one (NULL). The names of triggers are made of it: where it changes, the next
+// migration puts others in their place.
+void sql_key_text(struct sql *sql, const struct property *key, const char *row);
 
 // Binds a value and appends its place; NULL is bound too.
 void sql_value(struct sql *sql, struct value value);

@@ -143,7 +143,7 @@ bool planning_drop_indexes(struct planning *planning) {
             continue;
         const struct resource *resource = resource_of(planning, index->table);
         bool ours = index_is_ours(planning, resource, index);
-        struct sql sql = sql_begin(planning->dialect, planning->arena);
+        struct sql sql = planning_begin(planning);
         sql_text(&sql, "DROP INDEX ");
         sql_name(&sql, index->name);
         if (!planning_add(planning, ours ? STEP_SAFE : STEP_LOSSY, &sql, "%.*s: the index %.*s %s",
@@ -189,7 +189,7 @@ static void append_index_columns(struct sql *sql, const struct planning *plannin
         sql_text(sql, i ? ", " : " (");
         sql_name(sql, property->name);
         if (planning->dialect->store == STORE_POSTGRES && property != resource->key.property)
-            buffer_append_text(&sql->text, planning->dialect->order_ascending);
+            sql_append(sql, planning->dialect->order_ascending);
     }
     if (has_key_behind(planning, resource, shape)) {
         sql_text(sql, ", ");
@@ -215,7 +215,7 @@ static bool create_index(struct planning *planning, const struct resource *resou
         return failure_out_of_memory(planning->failure);
     *slot = name;
     planning->name_count++;
-    struct sql sql = sql_begin(planning->dialect, planning->arena);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, shape->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
     sql_name(&sql, name);
     sql_text(&sql, " ON ");

@@ -58,7 +58,7 @@ static void append_target(struct sql *sql, const struct reference *reference) {
     sql_text(sql, " (");
     sql_name(sql, reference->resource->key.property->name);
     sql_text(sql, ") ON DELETE ");
-    buffer_append_text(&sql->text, actions[reference->on_delete]);
+    sql_append(sql, actions[reference->on_delete]);
 }
 
 void planning_append_reference(struct sql *sql, const struct property *property) {
@@ -85,7 +85,7 @@ bool planning_drop_references(struct planning *planning) {
         if (planning->dialect->store == STORE_SQLITE || !plan || !column ||
             reference_stays(planning, plan->resource, stored, column))
             continue;
-        struct sql sql = sql_begin(planning->dialect, planning->arena);
+        struct sql sql = planning_begin(planning);
         sql_text(&sql, "ALTER TABLE ");
         sql_name(&sql, stored->table);
         sql_text(&sql, " DROP CONSTRAINT ");
@@ -120,7 +120,7 @@ bool planning_create_references(struct planning *planning, const struct resource
         const struct property *property = &resource->properties[i];
         if (!property->reference.resource || reference_is_there(planning, resource, property))
             continue;
-        struct sql sql = sql_begin(planning->dialect, planning->arena);
+        struct sql sql = planning_begin(planning);
         sql_text(&sql, "ALTER TABLE ");
         sql_name(&sql, resource->table);
         sql_text(&sql, " ADD FOREIGN KEY (");
@@ -189,7 +189,7 @@ static const char postgres_function[] =
 // The text behind the name.
 static bool make_trigger(struct planning *planning, const struct resource *resource,
                          const struct property *property, struct text *ret_text) {
-    struct sql sql = sql_begin(planning->dialect, planning->arena);
+    struct sql sql = planning_begin(planning);
     struct statement statement;
     if (planning->dialect->store == STORE_POSTGRES)
         append_postgres_trigger(&sql, resource, property);
@@ -260,7 +260,7 @@ bool planning_drop_triggers(struct planning *planning) {
         if (!text_starts_with(stored->name, text_from_string(trigger_prefix)) ||
             trigger_stays(planning, stored))
             continue;
-        struct sql sql = sql_begin(planning->dialect, planning->arena);
+        struct sql sql = planning_begin(planning);
         sql_text(&sql, "DROP TRIGGER ");
         sql_name(&sql, stored->name);
         if (planning->dialect->store == STORE_POSTGRES) {
@@ -286,7 +286,7 @@ static bool trigger_is_there(const struct planning *planning,
 }
 
 static bool create_function(struct planning *planning) {
-    struct sql sql = sql_begin(planning->dialect, planning->arena);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, postgres_function);
     return planning_add(planning, STEP_SAFE, &sql, "the function that raises a record's version");
 }
@@ -300,8 +300,8 @@ bool planning_create_triggers(struct planning *planning) {
         if (!has_function && !create_function(planning))
             return false;
         has_function = true;
-        struct sql sql = sql_begin(planning->dialect, planning->arena);
-        buffer_append_text(&sql.text, trigger->sql);
+        struct sql sql = planning_begin(planning);
+        sql_append(&sql, trigger->sql);
         if (!planning_add(planning, STEP_SAFE, &sql,
                           "%.*s: records get a new version when %.*s becomes null",
                           TEXT_ARGS(trigger->resource->table), TEXT_ARGS(trigger->property->name)))

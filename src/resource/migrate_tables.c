@@ -5,22 +5,14 @@
 // Stands for the version where a property is asked for.
 static const struct property version_property = {.kind = VALUE_INTEGER};
 
-static struct sql begin(const struct planning *planning) {
-    return sql_begin(planning->dialect, planning->arena);
-}
-
 // "ALTER TABLE t " and what follows.
 static struct sql begin_alter(const struct planning *planning, const struct resource *resource,
                               const char *words) {
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "ALTER TABLE ");
     sql_name(&sql, resource->table);
     sql_text(&sql, words);
     return sql;
-}
-
-static void append(struct sql *sql, struct text text) {
-    buffer_append_text(&sql->text, text);
 }
 
 // ---- New tables ----
@@ -32,11 +24,11 @@ static void append_column(struct sql *sql, const struct resource *resource,
     sql_name(sql, property->name);
     sql_text(sql, " ");
     if (property != resource->key.property) {
-        append(sql, sql->dialect->column_type(property));
+        sql_append(sql, sql->dialect->column_type(property));
     } else if (resource->key.kind == KEY_INTEGER) {
-        append(sql, sql->dialect->made_key);
+        sql_append(sql, sql->dialect->made_key);
     } else {
-        append(sql, sql->dialect->column_type(property));
+        sql_append(sql, sql->dialect->column_type(property));
         sql_text(sql, " NOT NULL PRIMARY KEY");
     }
     planning_append_reference(sql, property);
@@ -45,12 +37,12 @@ static void append_column(struct sql *sql, const struct resource *resource,
 static void append_version(struct sql *sql) {
     sql_name(sql, version_column);
     sql_text(sql, " ");
-    append(sql, sql->dialect->column_type(&version_property));
+    sql_append(sql, sql->dialect->column_type(&version_property));
     sql_text(sql, " NOT NULL DEFAULT 1");
 }
 
 bool planning_create_table(struct planning *planning, const struct resource *resource) {
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "CREATE TABLE ");
     sql_name(&sql, resource->table);
     for (size_t i = 0; i < resource->property_count; i++) {
@@ -80,12 +72,13 @@ static void append_literal(struct sql *sql, struct value value) {
         break;
     case VALUE_DECIMAL:
         if (postgres)
-            append(sql, text_of(digits, format_write_decimal(value.integer, value.scale, digits)));
+            sql_append(sql,
+                       text_of(digits, format_write_decimal(value.integer, value.scale, digits)));
         else
             buffer_append_integer(&sql->text, value.integer);
         break;
     case VALUE_INTEGER: buffer_append_integer(&sql->text, value.integer); break;
-    case VALUE_REAL: append(sql, text_of(digits, json_format_real(value.real, digits))); break;
+    case VALUE_REAL: sql_append(sql, text_of(digits, json_format_real(value.real, digits))); break;
     default:
         sql_text(sql, "'");
         for (size_t i = 0; i < value.text.size; i++) {
@@ -157,11 +150,11 @@ static bool alter_type(struct planning *planning, const struct resource *resourc
     struct sql sql = begin_alter(planning, resource, " ALTER COLUMN ");
     sql_name(&sql, property->name);
     sql_text(&sql, " TYPE ");
-    append(&sql, type);
+    sql_append(&sql, type);
     sql_text(&sql, " USING CAST(");
     sql_name(&sql, property->name);
     sql_text(&sql, " AS ");
-    append(&sql, planning_bare_type(type));
+    sql_append(&sql, planning_bare_type(type));
     sql_text(&sql, ")");
     return planning_add(planning, STEP_LOSSY, &sql, "%.*s: %.*s is %.*s and must be %.*s",
                         TEXT_ARGS(resource->table), TEXT_ARGS(property->name),
@@ -221,7 +214,7 @@ static bool convert_values(struct planning *planning, const struct resource *res
                            const struct stored_column *column) {
     bool same = planning_type_fits(planning, property, column);
     int scale = stored_scale(column->type);
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "UPDATE ");
     sql_name(&sql, resource->table);
     sql_text(&sql, " SET ");
@@ -250,7 +243,7 @@ static bool replace_column(struct planning *planning, const struct resource *res
     struct sql sql = begin_alter(planning, resource, " ADD COLUMN ");
     sql_name(&sql, other);
     sql_text(&sql, " ");
-    append(&sql, type);
+    sql_append(&sql, type);
     planning_append_reference(&sql, property);
     bool added = same ? planning_add(planning, kind, &sql, "%.*s: what %.*s refers to changes",
                                      TEXT_ARGS(resource->table), TEXT_ARGS(property->name))

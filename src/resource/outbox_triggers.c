@@ -19,14 +19,6 @@ static size_t expected_count(const struct planning *planning) {
     return planning->dialect->store == STORE_POSTGRES ? 1 : MAX_TRIGGERS;
 }
 
-static struct sql begin(const struct planning *planning) {
-    return sql_begin(planning->dialect, planning->arena);
-}
-
-static void append(struct sql *sql, struct text text) {
-    buffer_append_text(&sql->text, text);
-}
-
 // The text of what was put together, in the arena; data is NULL when there is no memory.
 static struct text finish(struct sql *sql) {
     struct statement statement;
@@ -35,24 +27,13 @@ static struct text finish(struct sql *sql) {
 
 // ---- What a trigger writes
 
-// The key of a row as text, as it stands in a path.
-static void append_key(struct sql *sql, const struct resource *resource, const char *row) {
-    bool postgres = sql->dialect->store == STORE_POSTGRES;
-    bool digest = resource->key.kind == KEY_SHA256;
-    sql_text(sql, postgres ? (digest ? "encode(" : "(") : (digest ? "lower(hex(" : "CAST("));
-    sql_text(sql, row);
-    sql_text(sql, ".");
-    sql_name(sql, resource->key.property->name);
-    sql_text(sql, postgres ? (digest ? ", 'hex')" : ")::text") : (digest ? "))" : " AS TEXT)"));
-}
-
 static void append_insert(struct sql *sql, const struct resource *resource, const char *row,
                           const char *change) {
     bool postgres = sql->dialect->store == STORE_POSTGRES;
     sql_text(sql, "INSERT INTO trestle_events (resource, key, change, version, at) VALUES ('");
-    append(sql, resource->name);
+    sql_append(sql, resource->name);
     sql_text(sql, "', ");
-    append_key(sql, resource, row);
+    sql_key_text(sql, resource->key.property, row);
     sql_text(sql, ", ");
     sql_text(sql, change);
     sql_text(sql, ", ");
@@ -109,7 +90,7 @@ static bool list_expected(const struct planning *planning, const struct resource
                           struct trigger triggers[MAX_TRIGGERS]) {
     for (size_t i = 0; i < expected_count(planning); i++) {
         struct trigger *trigger = &triggers[i];
-        struct sql sql = begin(planning);
+        struct sql sql = planning_begin(planning);
         *trigger = (struct trigger){.change = (enum outbox_change)i};
         if (planning->dialect->store == STORE_POSTGRES)
             write_postgres_body(&sql, resource);
@@ -129,18 +110,18 @@ static bool list_expected(const struct planning *planning, const struct resource
 // something else in the way.
 static bool create_postgres_trigger(struct planning *planning, const struct resource *resource,
                                     const struct trigger *trigger) {
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "DO $do$ BEGIN EXECUTE replace($sql$CREATE OR REPLACE FUNCTION ");
     sql_name(&sql, trigger->name);
     sql_text(&sql, "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
                    "SET search_path = pg_catalog, pg_temp AS $body$");
-    append(&sql, trigger->text);
+    sql_append(&sql, trigger->text);
     sql_text(&sql, "$body$$sql$, 'trestle_events (', "
                    "quote_ident(current_schema()) || '.trestle_events ('); END $do$");
     if (!planning_add(planning, STEP_SAFE, &sql, "%.*s: the function that notes its events",
                       TEXT_ARGS(resource->name)))
         return false;
-    sql = begin(planning);
+    sql = planning_begin(planning);
     sql_text(&sql, "CREATE TRIGGER ");
     sql_name(&sql, trigger->name);
     sql_text(&sql, " AFTER INSERT OR UPDATE OR DELETE ON ");
@@ -156,17 +137,17 @@ static bool create_trigger(struct planning *planning, const struct resource *res
                            const struct trigger *trigger) {
     if (planning->dialect->store == STORE_POSTGRES)
         return create_postgres_trigger(planning, resource, trigger);
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "CREATE TRIGGER ");
     sql_name(&sql, trigger->name);
-    append(&sql, trigger->text);
+    sql_append(&sql, trigger->text);
     return planning_add(planning, STEP_SAFE, &sql, "%.*s: a trigger that notes its events",
                         TEXT_ARGS(resource->name));
 }
 
 static bool drop_trigger(struct planning *planning, const struct stored_trigger *trigger) {
     bool postgres = planning->dialect->store == STORE_POSTGRES;
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, postgres ? "DROP FUNCTION IF EXISTS " : "DROP TRIGGER IF EXISTS ");
     sql_name(&sql, trigger->name);
     sql_text(&sql, postgres ? "() CASCADE" : "");
@@ -176,9 +157,9 @@ static bool drop_trigger(struct planning *planning, const struct stored_trigger 
 
 // Nothing noted what happened before this moment, or not all of it.
 static bool note_gap(struct planning *planning, const struct resource *resource) {
-    struct sql sql = begin(planning);
+    struct sql sql = planning_begin(planning);
     sql_text(&sql, "INSERT INTO trestle_events (resource, key, change, at) VALUES ('");
-    append(&sql, resource->name);
+    sql_append(&sql, resource->name);
     sql_text(&sql, "', '', 'gap', ");
     sql_text(&sql, planning->dialect->store == STORE_POSTGRES
                        ? "clock_timestamp())"

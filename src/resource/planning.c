@@ -3,6 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+struct sql planning_begin(const struct planning *planning) {
+    return sql_begin(planning->dialect, planning->arena);
+}
+
 bool planning_add(struct planning *planning, enum step_kind kind, struct sql *sql,
                   const char *format, ...) {
     va_list arguments;

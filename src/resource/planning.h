@@ -27,6 +27,9 @@ struct expected_trigger {
     const struct property *property; // whose column it is about
 };
 
+// The beginning of a statement, for planning_add.
+struct sql planning_begin(const struct planning *planning);
+
 // Adds a step of the statement that was put together, which is freed either way.
 bool planning_add(struct planning *planning, enum step_kind kind, struct sql *sql,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -152,15 +152,6 @@ static bool make_lock(struct arena *arena, const struct plan *plan,
 
 // ---- History ----
 
-// The text that a record's key is, as key_text makes it.
-static void append_key_text(struct sql *sql, const struct property *key) {
-    bool postgres = sql->dialect->store == STORE_POSTGRES;
-    bool bytes = key->kind == VALUE_BYTES;
-    sql_text(sql, !bytes ? "CAST(" : postgres ? "encode(" : "lower(hex(");
-    sql_name(sql, key->name);
-    sql_text(sql, !bytes ? " AS TEXT)" : postgres ? ", 'hex')" : "))");
-}
-
 // What built_in/history.yaml declares, of records of which a condition will follow. It comes before
 // they are changed, while their state is still the one that they leave.
 static void append_history(struct making *making, const struct effect *effect) {
@@ -172,7 +163,7 @@ static void append_history(struct making *making, const struct effect *effect) {
              "\"by\", request_id) SELECT ");
     sql_value(sql, value_text(VALUE_TEXT, resource->name));
     sql_text(sql, ", ");
-    append_key_text(sql, resource->key.property);
+    sql_key_text(sql, resource->key.property, NULL);
     sql_text(sql, ", ");
     sql_now(sql, 0);
     sql_text(sql, ", ");

@@ -71,7 +71,7 @@ static void others_and_a_lock_on_postgres(void **state) {
     assert_text_is(
         open->history.statement.sql,
         "INSERT INTO trestle_history (resource, record, at, transition, \"from\", \"to\", "
-        "\"by\", request_id) SELECT $1::text, CAST(\"id\" AS TEXT), $2::timestamptz, "
+        "\"by\", request_id) SELECT $1::text, (\"id\")::text, $2::timestamptz, "
         "$3::text, \"state\", $4::text, $5::text, $6::text FROM \"things\" WHERE \"id\" = "
         "$7::bigint AND ($8::bigint IS NULL OR \"_version\" = $8::bigint) AND (\"state\" "
         "IN ($9::text, $10::text)) FOR UPDATE");
