@@ -175,8 +175,9 @@ static void print_settings(const struct command *command) {
 }
 
 static void print_command(const struct command *command) {
-    printf("Usage: trestle %s%s%s%s\n\n%s.\n", command->name, command->uses ? " [OPTION...]" : "",
-           *command->synopsis ? " " : "", command->synopsis, command->summary);
+    printf("Usage: trestle %s%s%s%s\n\n%s.\n", command->name,
+           command->uses || command->options ? " [OPTION...]" : "", *command->synopsis ? " " : "",
+           command->synopsis, command->summary);
     if (*command->description)
         printf("\n%s", command->description);
     print_options(command);

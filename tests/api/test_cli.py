@@ -9,8 +9,8 @@ import pytest
 
 from harness import ADMIN_KEY, PROGRAM, RESOURCES, Server, program
 
-COMMANDS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "version",
-            "help"]
+COMMANDS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "supervise",
+            "version", "help"]
 WITH_SETTINGS = ["serve", "check", "migrate", "import", "export", "copy", "backup"]
 
 THINGS = """
