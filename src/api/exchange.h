@@ -25,6 +25,10 @@ enum step_result {
 // What a body is, by its media type.
 enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_LINES, BODY_TYPES };
 
+// What an answer is, by its media type; the order is that of our own preference. A type is offered
+// where a handler names it, and negotiate.c knows its name.
+enum media { MEDIA_JSON, MEDIA_LINES, MEDIA_EVENTS, MEDIAS };
+
 // What a handler does with the request's conditions.
 enum conditions_use {
     CONDITIONS_IGNORED, // they mean nothing here (RFC 9110 section 13.2.1)
@@ -55,7 +59,7 @@ struct handler {
     bool reads_body;     // JSON of one of the accepted types
     bool body_may_lack;  // `body` is NULL then
     unsigned body_types; // besides application/json: a set of 1 << body_type
-    bool events;         // it answers text/event-stream
+    unsigned media;      // what it can answer: a set of 1 << media; 0: MEDIA_JSON alone
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
@@ -102,6 +106,7 @@ struct exchange {
 
     // What was asked for.
     const struct handler *handler;
+    enum media media;              // of those that the handler has, what the client likes best
     const struct handler *refused; // the one to come back to, while it is looked at what
                                    // stands against its write
     size_t refused_call;           // of its job, which was at fault

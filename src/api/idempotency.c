@@ -1,5 +1,6 @@
 #include "api/idempotency.h"
 
+#include "api/negotiate.h"
 #include "api/representation.h"
 #include "base/digest.h"
 #include "base/timestamp.h"
@@ -162,6 +163,7 @@ static bool make_fingerprint(struct exchange *exchange) {
         return false;
     add_part(&parts, text_of((const char *)body, DIGEST_SIZE));
     add_part(&parts, http_field(request, "Content-Type"));
+    add_part(&parts, negotiate_media_type(exchange->media));
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         add_part(&parts, exchange->parameters[i].name);
         add_part(&parts, exchange->parameters[i].value);

@@ -1,5 +1,7 @@
 #include "api/negotiate.h"
 
+#include "api/accept.h"
+
 enum { REQUEST_ID_MAX = 128 };
 
 static bool is_request_id(struct text id) {
@@ -57,59 +59,61 @@ enum step_result identify_request(struct exchange *exchange) {
     return STEP_NEXT;
 }
 
-// Whether the parameters of a media range have a weight of 0, which means "not this".
-static bool is_refused(struct text parameters) {
-    struct text parameter;
-    while (text_split(&parameters, ';', &parameter)) {
-        parameter = text_trim(parameter);
-        if (parameter.size < 3 || (parameter.data[0] | 32) != 'q' || parameter.data[1] != '=')
-            continue;
-        for (size_t i = 2; i < parameter.size; i++) {
-            if (parameter.data[i] != '0' && parameter.data[i] != '.')
-                return false;
-        }
-        return true;
-    }
-    return false;
+static const struct text media_types[MEDIAS] = {
+    [MEDIA_JSON] = TEXT_INIT("application/json"),
+    [MEDIA_LINES] = TEXT_INIT("application/x-ndjson"),
+    [MEDIA_EVENTS] = TEXT_INIT("text/event-stream"),
+};
+
+struct text negotiate_media_type(enum media media) {
+    return media_types[media];
 }
 
-enum { RANGES = 3 };
+// What the handler can answer, the first one of our own preference first. Lines that come in are
+// answered by lines, and whoever asks for JSON takes these as such.
+static unsigned offers(const struct exchange *exchange) {
+    const struct handler *handler = exchange->handler;
+    unsigned offered = handler->media ? handler->media : 1U << MEDIA_JSON;
+    bool takes_lines = handler->reads_body && (handler->body_types & 1U << BODY_LINES);
+    if (takes_lines && negotiate_sends_lines(exchange))
+        offered |= 1U << MEDIA_LINES;
+    return offered;
+}
 
-// The media ranges that take in what is answered, from the widest: a narrower one decides.
-static const struct text json_ranges[RANGES] = {
-    TEXT_INIT("*/*"),
-    TEXT_INIT("application/*"),
-    TEXT_INIT("application/json"),
-};
-
-static const struct text event_ranges[RANGES] = {
-    TEXT_INIT("*/*"),
-    TEXT_INIT("text/*"),
-    TEXT_INIT("text/event-stream"),
-};
+static enum step_result refuse_all(struct exchange *exchange, unsigned offered) {
+    struct buffer names = {0};
+    for (unsigned i = 0; i < MEDIAS; i++) {
+        if (!(offered & 1U << i))
+            continue;
+        buffer_append_string(&names, names.size ? ", " : "");
+        buffer_append_text(&names, media_types[i]);
+    }
+    if (names.failed)
+        exchange_out_of_memory(exchange);
+    else
+        exchange_fail(exchange, FAILURE_NOT_ACCEPTABLE, "%.*s is what there is",
+                      TEXT_ARGS(buffer_text(&names)));
+    buffer_free(&names);
+    return STEP_FAIL;
+}
 
 enum step_result negotiate_accept(struct exchange *exchange) {
-    struct text rest = http_field(exchange->request, "Accept");
-    if (!rest.data || text_trim(rest).size == 0)
+    unsigned offered = offers(exchange);
+    unsigned best = 0;
+    struct text accept;
+    exchange->media = (enum media)__builtin_ctz(offered);
+    if (!http_field_joined(exchange->request, "Accept", &accept))
+        return exchange_out_of_memory(exchange);
+    if (text_trim(accept).size == 0)
         return STEP_NEXT;
-    const struct text *ranges = exchange->handler->events ? event_ranges : json_ranges;
-    bool accepted = false;
-    size_t decided = 0; // the narrowest range that was seen
-    struct text range;
-    while (text_split(&rest, ',', &range)) {
-        struct text type = {"", 0};
-        text_split(&range, ';', &type);
-        for (size_t i = decided; i < RANGES; i++) {
-            if (!text_equal_ignoring_case(text_trim(type), ranges[i]))
-                continue;
-            accepted = !is_refused(range);
-            decided = i;
-        }
+    for (unsigned i = 0; i < MEDIAS; i++) {
+        unsigned weight = offered & 1U << i ? accept_media_weight(accept, media_types[i]) : 0;
+        if (weight <= best)
+            continue;
+        best = weight;
+        exchange->media = (enum media)i;
     }
-    if (accepted)
-        return STEP_NEXT;
-    return exchange_fail(exchange, FAILURE_NOT_ACCEPTABLE, "%.*s is what there is",
-                         TEXT_ARGS(ranges[RANGES - 1]));
+    return best > 0 ? STEP_NEXT : refuse_all(exchange, offered);
 }
 
 static bool is_known(struct text name, const char *const *known) {

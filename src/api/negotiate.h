@@ -7,8 +7,12 @@
 // out of them.
 enum step_result identify_request(struct exchange *exchange);
 
-// The step that finds out whether JSON is acceptable (RFC 9110 section 12.5.1).
+// The step that chooses exchange->media of those that the handler has (RFC 9110 section 12.5.1);
+// 406 where none is acceptable, naming them.
 enum step_result negotiate_accept(struct exchange *exchange);
+
+// The media type that Content-Type names.
+struct text negotiate_media_type(enum media media);
 
 // The id that a request brings, or one made in `made`: 24 hexadecimal digits, half the service's
 // seed, then its count of requests.

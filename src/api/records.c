@@ -1,5 +1,6 @@
 #include "api/records.h"
 
+#include "api/negotiate.h"
 #include "api/records_shared.h"
 #include "api/representation.h"
 
@@ -142,7 +143,7 @@ static struct text cache_control(const struct exchange *exchange) {
 enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag) {
     exchange->answer.status = status;
     exchange->representation = (struct representation){
-        .type = TEXT("application/json"),
+        .type = negotiate_media_type(exchange->media),
         .cache_control = cache_control(exchange),
         .keyed = resource_of(exchange)->read_access != ACCESS_PUBLIC,
         .etag = etag,

@@ -37,7 +37,7 @@ static enum step_result settle_events(struct exchange *exchange) {
 
 const struct handler records_events = {
     .action = ACTION_LIST,
-    .events = true,
+    .media = 1U << MEDIA_EVENTS,
     .parameters = parameters,
     .prepare = prepare_events,
     .settle = settle_events,

@@ -1,9 +1,12 @@
 #include "api/representation.h"
 
 #include "api/conditions.h"
+#include "api/negotiate.h"
 #include "base/table.h"
 
 struct etag representation_etag(const struct exchange *exchange, uint64_t shape) {
+    if (exchange->media != MEDIA_JSON)
+        shape = bytes_hash(negotiate_media_type(exchange->media), shape);
     return (struct etag){
         .kind = ETAG_RECORD, .version = exchange->version, .representation = shape};
 }

@@ -5,7 +5,7 @@
 #include "api/exchange.h"
 
 // The tag of the representation of a record that the exchange is about to send, in a selection of
-// this shape; exchange->version is the record's.
+// this shape and in exchange->media; exchange->version is the record's.
 struct etag representation_etag(const struct exchange *exchange, uint64_t shape);
 
 // The step that turns what a handler has written into an answer: hashes it where its tag is made of

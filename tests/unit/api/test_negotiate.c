@@ -36,7 +36,7 @@ static void accept_fields(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench bench;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons");
-        exchange->handler = &(const struct handler){.events = false};
+        exchange->handler = &(const struct handler){0};
         if (rows[i].accept)
             bench_field(&bench, "accept", rows[i].accept);
         enum step_result result = negotiate_accept(exchange);
@@ -64,10 +64,65 @@ static void acceptable_types_of_events(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench bench;
         struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons/events");
-        exchange->handler = &(const struct handler){.events = true};
+        exchange->handler = &(const struct handler){.media = 1U << MEDIA_EVENTS};
         bench_field(&bench, "Accept", rows[i].accept);
         if ((negotiate_accept(exchange) == STEP_NEXT) != rows[i].acceptable)
             fail_msg("Accept: %s", rows[i].accept);
+        bench_end(&bench);
+    }
+}
+
+static void the_best_of_several_types_is_chosen(void **state) {
+    static const struct {
+        const char *accept;
+        const char *chosen; // NULL: none
+    } rows[] = {
+        {NULL, "application/json"},
+        {"*/*", "application/json"},
+        {"application/*;q=0.1", "application/json"},
+        {"application/x-ndjson", "application/x-ndjson"},
+        {"application/x-ndjson, application/json", "application/json"},
+        {"application/x-ndjson, application/json;q=0.9", "application/x-ndjson"},
+        {"application/json;q=0, */*;q=0.001", "application/x-ndjson"},
+        {"text/html", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bench bench;
+        struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons");
+        exchange->handler = &(const struct handler){.media = 1U << MEDIA_JSON | 1U << MEDIA_LINES};
+        if (rows[i].accept)
+            bench_field(&bench, "Accept", rows[i].accept);
+        enum step_result result = negotiate_accept(exchange);
+        assert_int_equal(result == STEP_NEXT, rows[i].chosen != NULL);
+        if (rows[i].chosen)
+            assert_true(text_is(negotiate_media_type(exchange->media), rows[i].chosen));
+        else
+            assert_string_equal(exchange->failure.detail,
+                                "application/json, application/x-ndjson is what there is");
+        bench_end(&bench);
+    }
+}
+
+static void fields_of_one_name_are_one_list(void **state) {
+    struct bench bench;
+    struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/coupons");
+    exchange->handler = &(const struct handler){0};
+    bench_field(&bench, "Accept", "text/html");
+    bench_field(&bench, "accept", "application/json;q=0.1");
+    assert_int_equal(negotiate_accept(exchange), STEP_NEXT);
+    bench_end(&bench);
+}
+
+static void lines_are_answered_by_lines(void **state) {
+    static const char *const accepted[] = {"application/x-ndjson", "application/json", "*/*"};
+    for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
+        struct bench bench;
+        struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_POST, "POST", "/coupons");
+        exchange->handler =
+            &(const struct handler){.reads_body = true, .body_types = 1U << BODY_LINES};
+        bench_field(&bench, "Content-Type", "application/x-ndjson");
+        bench_field(&bench, "Accept", accepted[i]);
+        assert_int_equal(negotiate_accept(exchange), STEP_NEXT);
         bench_end(&bench);
     }
 }
@@ -189,6 +244,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accept_fields),
         cmocka_unit_test(acceptable_types_of_events),
+        cmocka_unit_test(the_best_of_several_types_is_chosen),
+        cmocka_unit_test(fields_of_one_name_are_one_list),
+        cmocka_unit_test(lines_are_answered_by_lines),
         cmocka_unit_test(content_types),
         cmocka_unit_test(parameters_are_decoded),
         cmocka_unit_test(broken_encoding_is_refused),
