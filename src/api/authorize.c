@@ -22,6 +22,8 @@ static struct want want_transition(const struct resource *resource,
 
 static struct want want_of(const struct exchange *exchange) {
     const struct resource *resource = exchange->plan->resource;
+    if (exchange->unseen)
+        return want_action(exchange->unseen, ACTION_READ);
     return exchange->transition ? want_transition(resource, exchange->transition)
                                 : want_action(resource, exchange->handler->action);
 }
@@ -126,11 +128,24 @@ static enum step_result refuse_forbidden(struct exchange *exchange) {
     return STEP_FAIL;
 }
 
-enum step_result authorize(struct exchange *exchange) {
-    if (authorize_may_this(exchange, exchange->handler))
-        return STEP_NEXT;
+static enum step_result refuse(struct exchange *exchange) {
     return exchange->identity.kind == IDENTITY_NOBODY ? refuse_nobody(exchange)
                                                       : refuse_forbidden(exchange);
+}
+
+enum step_result authorize(struct exchange *exchange) {
+    return authorize_may_this(exchange, exchange->handler) ? STEP_NEXT : refuse(exchange);
+}
+
+enum step_result authorize_seen(struct exchange *exchange) {
+    const struct query *query = &exchange->query;
+    for (size_t i = 0; i < query->seen_count; i++) {
+        if (authorize_may(exchange, query->seen[i], ACTION_READ))
+            continue;
+        exchange->unseen = query->seen[i];
+        return refuse(exchange);
+    }
+    return STEP_NEXT;
 }
 
 void authorize_challenge(const struct exchange *exchange, struct http_answer *answer) {

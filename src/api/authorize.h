@@ -14,5 +14,9 @@ bool authorize_may_move(const struct exchange *exchange, const struct resource *
                         const struct transition *transition);
 bool authorize_may_this(const struct exchange *exchange, const struct handler *handler);
 
+// Refuses those (401, 403) who may not read a resource of whose records they asked to see something
+// beside those of the path: query->seen.
+enum step_result authorize_seen(struct exchange *exchange);
+
 // Adds the challenge of RFC 6750 section 3 to the answer of a request that failed by its key.
 void authorize_challenge(const struct exchange *exchange, struct http_answer *answer);

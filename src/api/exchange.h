@@ -122,9 +122,10 @@ struct exchange {
     struct value key;                // of the record
     struct conditions conditions;
     enum body_type body_type;
-    json_t *body;       // owned
-    json_t *merged;     // owned; what validate_update made
-    struct query query; // of a list
+    json_t *body;                  // owned
+    json_t *merged;                // owned; what validate_update made
+    struct query query;            // of a list; of a record, what is shown of it
+    const struct resource *unseen; // that the caller may not read, and asked to see something of
 
     // The store's part. While a job is out, rows may arrive on another thread, and nothing else
     // touches these.

@@ -124,13 +124,27 @@ static bool is_known(struct text name, const char *const *known) {
     return false;
 }
 
+static void note_unknown(struct exchange *exchange, struct text name, const char *const *known) {
+    struct buffer list = {0};
+    const char *separator = known[0] && known[1] ? "; there are " : "; there is ";
+    for (; *known; known++) {
+        buffer_append_string(&list, separator);
+        buffer_append_string(&list, *known);
+        separator = ", ";
+    }
+    if (list.failed)
+        exchange->faults.out_of_memory = true;
+    else
+        faults_add(&exchange->faults, name, "is not a parameter here%.*s",
+                   TEXT_ARGS(list.size ? buffer_text(&list) : TEXT(", where there are none")));
+    buffer_free(&list);
+}
+
 bool negotiate_parameters(struct exchange *exchange, const char *const *known) {
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         struct text name = exchange->parameters[i].name;
-        if (is_known(name, known))
-            continue;
-        faults_add(&exchange->faults, name, "is not a parameter here%s%s",
-                   *known ? "; there is " : ", where there are none", *known ? *known : "");
+        if (!is_known(name, known))
+            note_unknown(exchange, name, known);
     }
     if (faults_none(&exchange->faults))
         return true;

@@ -130,13 +130,22 @@ bool record_is_done(struct exchange *exchange) {
     return outcome_failure(outcome, &exchange->failure);
 }
 
-// What caches may do: what is found by its digest never changes.
+// Whether something in the answer is for those alone who may read it.
+static bool is_keyed(const struct exchange *exchange) {
+    const struct query *query = &exchange->query;
+    bool keyed = resource_of(exchange)->read_access != ACCESS_PUBLIC;
+    for (size_t i = 0; i < query->seen_count; i++)
+        keyed = keyed || query->seen[i]->read_access != ACCESS_PUBLIC;
+    return keyed;
+}
+
+// What caches may do: what is found by its digest never changes, but what is embedded in it may.
 static struct text cache_control(const struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
-    if (resource->read_access != ACCESS_PUBLIC)
+    if (is_keyed(exchange))
         return TEXT("private, no-cache");
     bool immutable = resource->key.kind == KEY_SHA256 && exchange->handler == &records_read &&
-                     resource_is_immutable(resource);
+                     resource_is_immutable(resource) && exchange->query.expansions.count == 0;
     return immutable ? TEXT("public, max-age=31536000, immutable") : TEXT("no-cache");
 }
 
@@ -145,9 +154,9 @@ enum step_result record_answer(struct exchange *exchange, unsigned status, struc
     exchange->representation = (struct representation){
         .type = negotiate_media_type(exchange->media),
         .cache_control = cache_control(exchange),
-        .keyed = resource_of(exchange)->read_access != ACCESS_PUBLIC,
+        .keyed = is_keyed(exchange),
         .etag = etag,
-        .hashed = etag.kind == ETAG_LIST,
+        .hashed = etag.kind == ETAG_LIST || exchange->query.expansions.count > 0,
     };
     return STEP_NEXT;
 }

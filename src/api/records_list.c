@@ -1,3 +1,4 @@
+#include "api/authorize.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 
@@ -23,7 +24,7 @@ enum step_result record_prepare_list(struct exchange *exchange, const struct que
         if (!exchange->row_ends)
             return exchange_out_of_memory(exchange);
     }
-    return STEP_NEXT;
+    return authorize_seen(exchange);
 }
 
 static enum step_result prepare_list(struct exchange *exchange) {
@@ -66,12 +67,14 @@ bool record_on_page_row(struct exchange *exchange, size_t call, const struct val
         exchange->total = cells[0].integer;
         return true;
     }
-    if (++exchange->rows > exchange->query.limit)
+    const struct query *query = &exchange->query;
+    if (++exchange->rows > query->limit)
         return true; // it only tells that there is a page behind this one
     if (exchange->rows == 1)
         json_write_array_begin(&exchange->writer);
-    encode_record(&exchange->writer, &exchange->query.selection, cells);
-    if (exchange->query.backward)
+    encode_expanded(&exchange->writer, &query->selection, cells, &query->expansions,
+                    cells + query->selection.count);
+    if (query->backward)
         exchange->row_ends[exchange->rows - 1] = exchange->answer.body.size;
     return !exchange->answer.body.failed && note_cursors(exchange, cells);
 }

@@ -1,19 +1,18 @@
+#include "api/authorize.h"
 #include "api/conditions.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/representation.h"
 
-static const char *const parameters[] = {"fields", NULL};
+static const char *const parameters[] = {"fields", "expand", NULL};
 
 static enum step_result prepare_read(struct exchange *exchange) {
-    struct selection *selection = &exchange->query.selection;
-    *selection = exchange->plan->selection;
-    for (size_t i = 0; i < exchange->parameter_count; i++) {
-        if (!query_read_fields(resource_of(exchange), exchange->parameters[i].value,
-                               arena_of(exchange), selection, &exchange->failure))
-            return STEP_FAIL;
-    }
-    return record_read_key(exchange);
+    if (!query_read_record(resource_of(exchange), exchange->parameters, exchange->parameter_count,
+                           arena_of(exchange), &exchange->faults, &exchange->query,
+                           &exchange->failure))
+        return STEP_FAIL;
+    enum step_result may = authorize_seen(exchange);
+    return may == STEP_NEXT ? record_read_key(exchange) : may;
 }
 
 enum step_result record_plan_read(struct exchange *exchange) {
@@ -22,15 +21,26 @@ enum step_result record_plan_read(struct exchange *exchange) {
         plan_read(exchange->plan, exchange->key, arena_of(exchange), exchange->calls));
 }
 
-// Writes those members of the record that `fields` asked for.
+static enum step_result plan_expanded_read(struct exchange *exchange) {
+    const struct expansions *expansions = &exchange->query.expansions;
+    if (expansions->count == 0)
+        return record_plan_read(exchange);
+    return record_job(exchange, JOB_READ,
+                      plan_read_expanded(exchange->plan, exchange->key, expansions,
+                                         arena_of(exchange), exchange->calls));
+}
+
+// Writes those members of the record that were asked for, and what is embedded in it.
 static bool write_chosen(struct exchange *exchange, const struct value *cells) {
-    const struct selection *chosen = &exchange->query.selection;
+    const struct query *query = &exchange->query;
+    const struct selection *chosen = &query->selection;
     struct value *picked = arena_allocate(arena_of(exchange), chosen->count * sizeof *picked);
     if (!picked)
         return false;
     for (size_t i = 0; i < chosen->shown; i++)
         picked[i] = *record_cell(exchange->plan, cells, chosen->properties[i]);
-    encode_record(&exchange->writer, chosen, picked);
+    encode_expanded(&exchange->writer, chosen, picked, &query->expansions,
+                    cells + exchange->plan->selection.count);
     return !exchange->answer.body.failed;
 }
 
@@ -40,12 +50,16 @@ static struct etag etag_of(const struct exchange *exchange) {
                                                : selection_shape(&exchange->query.selection));
 }
 
-// Writes nothing where the client has it already.
+// Whether the client has it already, as far as that can be told before it is written.
+static bool is_known(struct exchange *exchange) {
+    return exchange->query.expansions.count == 0 && conditions_are_there(exchange) &&
+           conditions_of_read(exchange, etag_of(exchange)) != CONDITION_HOLDS;
+}
+
 static bool on_read_row(struct exchange *exchange, size_t call, const struct value *cells) {
     exchange->rows++;
     exchange->version = plan_version(exchange->plan, cells);
-    if (conditions_are_there(exchange) &&
-        conditions_of_read(exchange, etag_of(exchange)) != CONDITION_HOLDS)
+    if (is_known(exchange))
         return true;
     if (exchange->parameter_count > 0)
         return write_chosen(exchange, cells);
@@ -65,7 +79,7 @@ const struct handler records_read = {
     .parameters = parameters,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_read,
-    .plan = record_plan_read,
+    .plan = plan_expanded_read,
     .on_row = on_read_row,
     .settle = settle_read,
 };

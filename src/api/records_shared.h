@@ -62,7 +62,8 @@ bool record_on_change_row(struct exchange *exchange, size_t call, const struct v
 bool record_is_done(struct exchange *exchange);
 
 // Answers: JSON with a tag; the record in full, of exchange->version; that with a Location; 404;
-// 400 with the faults that were noted. The tag of a list is made of its bytes.
+// 400 with the faults that were noted. The tag of a list is made of its bytes, and so is, beside
+// the version, that of a record in which others are embedded.
 enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag);
 enum step_result record_answer_whole(struct exchange *exchange, unsigned status);
 enum step_result record_answer_created(struct exchange *exchange, unsigned status);

@@ -71,13 +71,45 @@ uint64_t selection_shape(const struct selection *selection) {
     return shape;
 }
 
-void encode_record(struct json_writer *writer, const struct selection *selection,
-                   const struct value *cells) {
-    json_write_object_begin(writer);
+static void write_members(struct json_writer *writer, const struct selection *selection,
+                          const struct value *cells) {
     for (size_t i = 0; i < selection->shown; i++) {
         json_write_prepared_name(writer, selection->properties[i]->prepared_name);
         write_value(writer, cells[i]);
     }
+}
+
+void encode_record(struct json_writer *writer, const struct selection *selection,
+                   const struct value *cells) {
+    json_write_object_begin(writer);
+    write_members(writer, selection, cells);
+    json_write_object_end(writer);
+}
+
+// No property has this name, since theirs begin with a letter.
+static void write_embedded(struct json_writer *writer, const struct expansions *expansions,
+                           const struct value *cells) {
+    json_write_prepared_name(writer, TEXT("\"_embedded\":"));
+    json_write_object_begin(writer);
+    for (size_t i = 0; i < expansions->count; i++) {
+        const struct expansion *expansion = &expansions->items[i];
+        json_write_prepared_name(writer, expansion->property->prepared_name);
+        if (value_is_null(cells[expansion->key]))
+            json_write_null(writer);
+        else
+            encode_record(writer, &expansion->selection, cells);
+        cells += expansion->selection.count;
+    }
+    json_write_object_end(writer);
+}
+
+void encode_expanded(struct json_writer *writer, const struct selection *selection,
+                     const struct value *cells, const struct expansions *expansions,
+                     const struct value *embedded) {
+    json_write_object_begin(writer);
+    write_members(writer, selection, cells);
+    if (expansions->count)
+        write_embedded(writer, expansions, embedded);
     json_write_object_end(writer);
 }
 

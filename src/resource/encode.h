@@ -20,6 +20,25 @@ uint64_t selection_shape(const struct selection *selection);
 void encode_record(struct json_writer *writer, const struct selection *selection,
                    const struct value *cells);
 
+// A record that others refer to by a property, to be embedded in them.
+struct expansion {
+    const struct property *property;
+    struct selection selection; // of the resource that it refers to
+    size_t key;                 // which cell of it is the key: null where nothing is referred to
+};
+
+struct expansions {
+    struct expansion *items; // no two by the same property
+    size_t count;
+};
+
+// The same with a last member `_embedded`, where there are expansions: a member of the property's
+// name for each of them, which is the record that it refers to, or null. `embedded` are the cells
+// of all expansions, one after the other.
+void encode_expanded(struct json_writer *writer, const struct selection *selection,
+                     const struct value *cells, const struct expansions *expansions,
+                     const struct value *embedded);
+
 // One value as JSON.
 void encode_value(struct json_writer *writer, const struct property *property, struct value value);
 

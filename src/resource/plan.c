@@ -59,14 +59,19 @@ static bool select_all(struct arena *arena, const struct resource *resource,
     return true;
 }
 
-// What the rows of a selection are read as; NULL when there is no memory.
-static struct column *selection_columns(struct arena *arena, const struct selection *selection) {
-    struct column *columns = arena_allocate_zero(arena, selection->count, sizeof *columns);
-    for (size_t i = 0; columns && i < selection->count; i++) {
+static void set_columns(struct column *columns, const struct selection *selection) {
+    for (size_t i = 0; i < selection->count; i++) {
         const struct property *property = selected(selection, i);
         columns[i].kind = property ? property->kind : VALUE_INTEGER;
         columns[i].scale = property ? property->scale : 0;
     }
+}
+
+// What the rows of a selection are read as; NULL when there is no memory.
+static struct column *selection_columns(struct arena *arena, const struct selection *selection) {
+    struct column *columns = arena_allocate_zero(arena, selection->count, sizeof *columns);
+    if (columns)
+        set_columns(columns, selection);
     return columns;
 }
 
@@ -720,13 +725,14 @@ static bool append_order_of_nulls(struct list *list) {
     return any;
 }
 
-// The order by the keys from `first` on, behind what was said of it already. The resource's key has
-// no nulls, so nothing is said about where they go, and the index of the key itself fits on every
-// database.
-static void append_order(struct list *list, bool begun, size_t first) {
+// The order by the keys from `first` on, behind what was said of it already, of columns of `table`
+// ("" where that goes without saying). The resource's key has no nulls, so nothing is said about
+// where they go, and the index of the key itself fits on every database.
+static void append_order(struct list *list, const char *table, bool begun, size_t first) {
     struct sql *sql = &list->sql;
     for (size_t key = first; key < list->query->sort_count; key++) {
         sql_text(sql, key == first && !begun ? " ORDER BY " : ", ");
+        sql_text(sql, table);
         sql_name(sql, list->query->sort[key].property->name);
         append_direction(sql, key_is_descending(list->query, key), key_has_nulls(list->query, key));
     }
@@ -753,7 +759,7 @@ static void append_select(struct list *list, const struct range *range) {
         begun = append_order_of_nulls(list);
     else if (range)
         first = range->relation == RELATION_NULL ? range->key + 1 : range->key;
-    append_order(list, begun, first);
+    append_order(list, "", begun, first);
     append_limit(list);
 }
 
@@ -769,7 +775,7 @@ static void append_union(struct list *list) {
         sql_text(sql, ") AS part");
     }
     if (sql->dialect->store == STORE_POSTGRES)
-        append_order(list, false, 0);
+        append_order(list, "", false, 0);
     append_limit(list);
 }
 
@@ -800,9 +806,88 @@ static bool finish_call(struct sql *sql, const struct column *columns, size_t co
     return true;
 }
 
+// ---- What is embedded ----
+
+// The records that a page's refer to are joined to the finished page, so that nothing about how
+// that is found depends on them. Aliases have a _ at their beginning, which no resource has.
+
+static const char page_prefix[] = "\"_page\".";
+
+static void append_expanded_begin(struct sql *sql, const struct selection *selection,
+                                  const struct expansions *expansions) {
+    for (size_t i = 0; i < selection->count; i++) {
+        const struct property *property = selected(selection, i);
+        sql_text(sql, i ? ", " : "SELECT ");
+        sql_text(sql, page_prefix);
+        sql_name(sql, property ? property->name : version_column);
+    }
+    for (size_t i = 0; i < expansions->count; i++) {
+        const struct selection *embedded = &expansions->items[i].selection;
+        for (size_t j = 0; j < embedded->count; j++) {
+            buffer_format(&sql->text, ", \"_%zu\".", i);
+            sql_name(sql, selected(embedded, j)->name);
+        }
+    }
+    sql_text(sql, " FROM (");
+}
+
+static void append_expanded_end(struct sql *sql, const struct expansions *expansions) {
+    sql_text(sql, ") AS \"_page\"");
+    for (size_t i = 0; i < expansions->count; i++) {
+        const struct property *property = expansions->items[i].property;
+        const struct resource *target = property->reference.resource;
+        sql_text(sql, " LEFT JOIN ");
+        sql_name(sql, target->table);
+        buffer_format(&sql->text, " AS \"_%zu\" ON \"_%zu\".", i, i);
+        sql_name(sql, target->key.property->name);
+        sql_text(sql, " = ");
+        sql_text(sql, page_prefix);
+        sql_name(sql, property->name);
+    }
+}
+
+static bool finish_expanded(struct sql *sql, const struct selection *selection,
+                            const struct expansions *expansions, struct call *ret_call) {
+    size_t count = selection->count;
+    for (size_t i = 0; i < expansions->count; i++)
+        count += expansions->items[i].selection.count;
+    struct column *columns = arena_allocate_zero(sql->arena, count, sizeof *columns);
+    if (!columns) {
+        sql->failed = true;
+    } else {
+        set_columns(columns, selection);
+        size_t column = selection->count;
+        for (size_t i = 0; i < expansions->count; i++) {
+            set_columns(columns + column, &expansions->items[i].selection);
+            column += expansions->items[i].selection.count;
+        }
+    }
+    return finish_call(sql, columns, count, ret_call);
+}
+
+bool plan_read_expanded(const struct plan *plan, struct value key,
+                        const struct expansions *expansions, struct arena *arena,
+                        struct call *ret_call) {
+    struct sql sql = sql_begin(plan->dialect, arena);
+    append_expanded_begin(&sql, &plan->selection, expansions);
+    buffer_append_text(&sql.text, plan->read.sql);
+    sql_bind(&sql, key);
+    append_expanded_end(&sql, expansions);
+    return finish_expanded(&sql, &plan->selection, expansions, ret_call);
+}
+
+// ---- Pages and counts ----
+
 bool plan_list(const struct plan *plan, const struct query *query, int64_t now, struct arena *arena,
                struct call *ret_call) {
     struct list list = {.sql = sql_begin(plan->dialect, arena), .query = query, .now = now};
+    if (query->expansions.count) {
+        append_expanded_begin(&list.sql, &query->selection, &query->expansions);
+        append_page(&list);
+        append_expanded_end(&list.sql, &query->expansions);
+        append_order(&list, page_prefix, false, 0);
+        return finish_expanded(&list.sql, &query->selection, &query->expansions, ret_call);
+    }
     append_page(&list);
     struct column *columns = selection_columns(arena, &query->selection);
     if (!columns)

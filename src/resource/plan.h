@@ -39,6 +39,12 @@ bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
 bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
                  struct call *ret_call);
 
+// A record with those that it refers to, in one statement: the cells of plan->selection, and behind
+// them those of the expansions, one after the other.
+bool plan_read_expanded(const struct plan *plan, struct value key,
+                        const struct expansions *expansions, struct arena *arena,
+                        struct call *ret_call);
+
 // Changes nothing (rows is 0) where the stored version is not `version`.
 bool plan_update(const struct plan *plan, struct value key, int64_t version,
                  const struct value *values, struct arena *arena, struct call *ret_call);
@@ -79,7 +85,8 @@ bool plan_relate(const struct plan *plan, const struct value *cells, struct aren
 
 // The page that a query asks for, with one row more than the limit where there is one, so that the
 // caller knows whether a next page is there. A backward page comes in reverse order. Positions are
-// served as a union of ranges, each a stretch of the order's index.
+// served as a union of ranges, each a stretch of the order's index. Rows have the cells of the
+// query's selection, and behind them those of its expansions.
 bool plan_list(const struct plan *plan, const struct query *query, int64_t now, struct arena *arena,
                struct call *ret_call);
 

@@ -19,6 +19,7 @@ struct reader {
     struct text *arguments; // what the filter consists of, as sent: "name=value"
     size_t argument_count;
     bool *asked;                       // by property: whether it is to be shown; NULL: all are
+    bool *expanded;                    // by property: whether its record is to be embedded
     bool descending;                   // the last sort key that was asked for is
     const struct parameter *parameter; // the one that is read
     const struct parameter *told;      // the one whose fault has named what exists already
@@ -62,6 +63,10 @@ static bool is_shown(const struct property *property) {
     return !property->write_only;
 }
 
+static bool is_reference(const struct property *property) {
+    return property->reference.resource && !property->write_only;
+}
+
 static void append_listed(struct buffer *list, struct text name) {
     buffer_append_string(list, list->size ? ", " : "");
     buffer_append_text(list, name);
@@ -90,7 +95,9 @@ static struct text list_properties(struct reader *reader,
 static void refuse_name(struct reader *reader, const struct property *property, struct text name,
                         bool (*qualifies)(const struct property *)) {
     struct text word = reader->parameter->name;
-    const char *reason = property && !property->write_only ? "has no order" : "is no property here";
+    const char *reason = "is no property here";
+    if (property && !property->write_only)
+        reason = qualifies == is_reference ? "refers to nothing" : "has no order";
     if (reader->told == reader->parameter) {
         refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s", TEXT_ARGS(word),
                TEXT_ARGS(name), reason);
@@ -98,8 +105,9 @@ static void refuse_name(struct reader *reader, const struct property *property, 
     }
     struct text known = list_properties(reader, qualifies);
     if (known.data)
-        refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s; it takes %.*s", TEXT_ARGS(word),
-               TEXT_ARGS(name), reason, TEXT_ARGS(known));
+        refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' %s; it takes %.*s%s",
+               TEXT_ARGS(word), TEXT_ARGS(name), reason, TEXT_ARGS(known),
+               known.size ? "" : "nothing");
     else
         run_out_of_memory(reader);
     reader->told = reader->parameter;
@@ -360,33 +368,125 @@ static void read_cursor(struct reader *reader, struct text value) {
     reader->cursor = reader->parameter;
 }
 
-static void read_fields(struct reader *reader, struct text value) {
+// The properties that a list names, which qualify: a mark for each. NULL without memory.
+static bool *read_names(struct reader *reader, struct text list,
+                        bool (*qualifies)(const struct property *)) {
     const struct resource *resource = reader->query.resource;
-    reader->asked = arena_allocate_zero(reader->arena, resource->property_count, sizeof(bool));
-    if (!reader->asked) {
-        run_out_of_memory(reader);
-        return;
-    }
-    struct text rest = value;
+    bool *named = arena_allocate_zero(reader->arena, resource->property_count, sizeof(bool));
     struct text name;
-    while (!is_hopeless(reader) && text_split(&rest, ',', &name)) {
+    if (!named)
+        run_out_of_memory(reader);
+    while (!is_hopeless(reader) && text_split(&list, ',', &name)) {
         name = text_trim(name);
-        const struct property *property = find_property(reader, name, is_shown);
-        if (property && reader->asked[property->index])
-            refuse(reader, FAILURE_INVALID_PARAMETER, "fields: '%.*s' is named twice",
-                   TEXT_ARGS(name));
+        const struct property *property = find_property(reader, name, qualifies);
+        if (property && named[property->index])
+            refuse(reader, FAILURE_INVALID_PARAMETER, "%.*s: '%.*s' is named twice",
+                   TEXT_ARGS(reader->parameter->name), TEXT_ARGS(name));
         else if (property)
-            reader->asked[property->index] = true;
+            named[property->index] = true;
+    }
+    return named;
+}
+
+static void read_fields(struct reader *reader, struct text value) {
+    reader->asked = read_names(reader, value, is_shown);
+}
+
+// ---- What is embedded ----
+
+static void add_seen(struct reader *reader, const struct resource *resource) {
+    struct query *query = &reader->query;
+    for (size_t i = 0; i < query->seen_count; i++)
+        if (query->seen[i] == resource)
+            return;
+    const struct resource **seen =
+        arena_grow(reader->arena, &query->seen, query->seen_count, sizeof(struct resource *));
+    if (seen) {
+        *seen = resource;
+        query->seen_count++;
+    } else {
+        run_out_of_memory(reader);
     }
 }
 
+// What a client may read of a record that is embedded; of that, every key is a part.
+static bool select_embedded(struct reader *reader, const struct property *property,
+                            struct expansion *ret_expansion) {
+    const struct resource *target = property->reference.resource;
+    struct selection selection = {
+        .properties = arena_allocate_zero(reader->arena, target->property_count, sizeof property)};
+    if (!selection.properties)
+        return false;
+    for (size_t i = 0; i < target->property_count; i++)
+        if (is_shown(&target->properties[i]))
+            selection.properties[selection.count++] = &target->properties[i];
+    selection.shown = selection.count;
+    size_t key = 0;
+    while (selection.properties[key] != target->key.property)
+        key++;
+    *ret_expansion = (struct expansion){property, selection, key};
+    return true;
+}
+
+static void add_expansion(struct reader *reader, const struct property *property) {
+    struct expansions *expansions = &reader->query.expansions;
+    const struct resource *target = property->reference.resource;
+    if (!target->actions[ACTION_READ]) {
+        refuse(reader, FAILURE_INVALID_PARAMETER,
+               "expand: '%.*s' refers to %.*s, which has no action `read`",
+               TEXT_ARGS(property->name), TEXT_ARGS(target->name));
+        return;
+    }
+    struct expansion *expansion =
+        arena_grow(reader->arena, &expansions->items, expansions->count, sizeof *expansion);
+    if (!expansion || !select_embedded(reader, property, expansion)) {
+        run_out_of_memory(reader);
+        return;
+    }
+    expansions->count++;
+    add_seen(reader, target);
+}
+
+static void check_expansion_size(struct reader *reader) {
+    const struct expansions *expansions = &reader->query.expansions;
+    size_t columns = reader->query.resource->property_count + QUERY_MAX_SORT_KEYS + 2;
+    for (size_t i = 0; i < expansions->count; i++)
+        columns += expansions->items[i].selection.count;
+    if (expansions->count > QUERY_MAX_EXPANSIONS || columns > QUERY_MAX_COLUMNS)
+        refuse(
+            reader, FAILURE_INVALID_PARAMETER,
+            "expand: this is too much at once; at most %d references can be named, whose records "
+            "have about %d properties together",
+            QUERY_MAX_EXPANSIONS, QUERY_MAX_COLUMNS);
+}
+
+// They come in the definition's order, as properties do.
+static void read_expand(struct reader *reader, struct text value) {
+    const struct resource *resource = reader->query.resource;
+    reader->expanded = read_names(reader, value, is_reference);
+    for (size_t i = 0; i < resource->property_count && !is_hopeless(reader); i++)
+        if (reader->expanded[i])
+            add_expansion(reader, &resource->properties[i]);
+    check_expansion_size(reader);
+}
+
+// ---- The row ----
+
+static void select_hidden(struct selection *selection, bool *present,
+                          const struct property *property) {
+    if (!present[property->index])
+        selection->properties[selection->count++] = property;
+    present[property->index] = true;
+}
+
 // What is shown comes in the definition's order, however it was asked for, so that a record looks
-// the same to all who ask for the same. Behind it come the sort keys that are not shown.
+// the same to all who ask for the same. Behind it come the sort keys that are not shown, and the
+// references by which others are found.
 static bool complete_selection(struct reader *reader) {
     const struct query *query = &reader->query;
     const struct resource *resource = query->resource;
     struct selection selection = {0};
-    size_t room = resource->property_count + query->sort_count;
+    size_t room = resource->property_count;
     selection.properties = arena_allocate_zero(reader->arena, room, sizeof(struct property *));
     bool *present = arena_allocate_zero(reader->arena, resource->property_count, sizeof *present);
     if (!selection.properties || !present)
@@ -398,8 +498,9 @@ static bool complete_selection(struct reader *reader) {
     }
     selection.shown = selection.count;
     for (size_t i = 0; i < query->sort_count; i++)
-        if (!present[query->sort[i].property->index])
-            selection.properties[selection.count++] = query->sort[i].property;
+        select_hidden(&selection, present, query->sort[i].property);
+    for (size_t i = 0; i < query->expansions.count; i++)
+        select_hidden(&selection, present, query->expansions.items[i].property);
     reader->query.selection = selection;
     return true;
 }
@@ -409,11 +510,12 @@ static bool complete_selection(struct reader *reader) {
 static const struct {
     struct text name;
     void (*read)(struct reader *reader, struct text value);
+    bool of_record; // a single record has it too
 } words[] = {
-    {TEXT_INIT("filter"), read_filter}, {TEXT_INIT("sort"), read_sort},
-    {TEXT_INIT("limit"), read_limit},   {TEXT_INIT("offset"), read_offset},
-    {TEXT_INIT("cursor"), read_cursor}, {TEXT_INIT("fields"), read_fields},
-    {TEXT_INIT("count"), read_count},
+    {TEXT_INIT("filter"), read_filter, false}, {TEXT_INIT("sort"), read_sort, false},
+    {TEXT_INIT("limit"), read_limit, false},   {TEXT_INIT("offset"), read_offset, false},
+    {TEXT_INIT("cursor"), read_cursor, false}, {TEXT_INIT("fields"), read_fields, true},
+    {TEXT_INIT("expand"), read_expand, true},  {TEXT_INIT("count"), read_count, false},
 };
 
 enum { WORDS = sizeof words / sizeof *words };
@@ -480,8 +582,21 @@ static void read_parameter(struct reader *reader) {
         refuse_unknown(reader);
 }
 
-static void read_parameters(struct reader *reader, const struct parameter *parameters,
-                            size_t count) {
+static void read_parameter_of_record(struct reader *reader) {
+    const struct parameter *parameter = reader->parameter;
+    size_t word = 0;
+    while (word < WORDS &&
+           !(words[word].of_record && text_equal(words[word].name, parameter->name)))
+        word++;
+    if (word < WORDS)
+        words[word].read(reader, parameter->value);
+    else
+        refuse(reader, FAILURE_UNKNOWN_PARAMETER, "'%.*s' is no parameter of a record",
+               TEXT_ARGS(parameter->name));
+}
+
+static void read_parameters(struct reader *reader, const struct parameter *parameters, size_t count,
+                            void (*read)(struct reader *reader)) {
     for (size_t i = 0; i < count && !is_hopeless(reader); i++) {
         reader->parameter = &parameters[i];
         size_t earlier = 0;
@@ -491,7 +606,7 @@ static void read_parameters(struct reader *reader, const struct parameter *param
             refuse(reader, FAILURE_INVALID_PARAMETER, "'%.*s' is given more than once",
                    TEXT_ARGS(parameters[i].name));
         else
-            read_parameter(reader);
+            read(reader);
     }
 }
 
@@ -574,7 +689,7 @@ bool query_read_within(const struct query_scope *scope, const struct parameter *
     query->sort = arena_allocate_zero(arena, QUERY_MAX_SORT_KEYS + 1, sizeof *query->sort);
     if (!query->sort)
         return failure_out_of_memory(failure);
-    read_parameters(&reader, parameters, parameter_count);
+    read_parameters(&reader, parameters, parameter_count, read_parameter);
     check_position(&reader);
     if (reader.failed)
         return false;
@@ -587,23 +702,21 @@ bool query_read_within(const struct query_scope *scope, const struct parameter *
     return true;
 }
 
-bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
-                       struct selection *ret_selection, struct failure *failure) {
-    static const struct parameter parameter = {.name = TEXT_INIT("fields")};
-    struct faults faults = {.arena = arena};
+bool query_read_record(const struct resource *resource, const struct parameter *parameters,
+                       size_t parameter_count, struct arena *arena, struct faults *faults,
+                       struct query *ret_query, struct failure *failure) {
     struct reader reader = {
         .query = {.resource = resource},
         .arena = arena,
-        .faults = &faults,
+        .faults = faults,
         .failure = failure,
-        .parameter = &parameter,
     };
-    read_fields(&reader, fields);
+    read_parameters(&reader, parameters, parameter_count, read_parameter_of_record);
     if (reader.failed)
         return false;
     if (!complete_selection(&reader))
         return failure_out_of_memory(failure);
-    *ret_selection = reader.query.selection;
+    *ret_query = reader.query;
     return true;
 }
 

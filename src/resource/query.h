@@ -19,6 +19,9 @@ struct sort_key {
 
 enum { QUERY_DEFAULT_LIMIT = 100, QUERY_MAX_LIMIT = 1000, QUERY_MAX_SORT_KEYS = 8 };
 
+// How much may be embedded at once: SQLite joins 64 tables, PostgreSQL gives rows of 1,664 columns.
+enum { QUERY_MAX_EXPANSIONS = 32, QUERY_MAX_COLUMNS = 1600 };
+
 struct query {
     const struct resource *resource;
     const struct expression *filter; // NULL: all records
@@ -29,10 +32,14 @@ struct query {
     uint64_t offset;
     bool has_offset;
     bool count;
-    struct selection selection; // what is shown, then the sort keys that are not, then the key
-    const struct value *after;  // the position of a cursor (a value for each sort key), or NULL
-    bool backward;              // the page before the position, not behind it
-    struct text arguments;      // a canonical form of filter and order, to which cursors are tied
+    struct selection selection; // what is shown, then the sort keys that are not, the key, and what
+                                // `expansions` are by
+    struct expansions expansions; // what is embedded in the records
+    const struct resource **seen; // those of whose records the client asked to see something,
+    size_t seen_count;            // besides the query's own: it must be allowed to read them
+    const struct value *after;    // the position of a cursor (a value for each sort key), or NULL
+    bool backward;                // the page before the position, not behind it
+    struct text arguments;        // a canonical form of filter and order, to which cursors are tied
 };
 
 // Checks the parameters of a list. What does not fit is a fault whose pointer is the parameter's
@@ -56,9 +63,11 @@ bool query_read_within(const struct query_scope *scope, const struct parameter *
                        size_t parameter_count, struct text cursor_key, struct arena *arena,
                        struct faults *faults, struct query *ret_query, struct failure *failure);
 
-// `fields=` alone, for a single record: the selection that it asks for.
-bool query_read_fields(const struct resource *resource, struct text fields, struct arena *arena,
-                       struct selection *ret_selection, struct failure *failure);
+// Checks the parameters of a single record, which are `fields` and `expand`; faults and failure as
+// above. Of the query, `selection`, `expansions` and `seen` are set.
+bool query_read_record(const struct resource *resource, const struct parameter *parameters,
+                       size_t parameter_count, struct arena *arena, struct faults *faults,
+                       struct query *ret_query, struct failure *failure);
 
 // The property, where a condition is just `property = literal` (either way round), `property is
 // null` or a boolean property; `ret_literal` gets the value. NULL otherwise.

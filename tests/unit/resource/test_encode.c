@@ -80,6 +80,33 @@ static void records_show_what_is_shown(void **state) {
     buffer_free(&out);
 }
 
+static void embedded_records_come_last(void **state) {
+    struct property id = named("id", "\"id\":", VALUE_INTEGER);
+    struct property store = named("store", "\"store\":", VALUE_INTEGER);
+    struct property owner = named("owner", "\"owner\":", VALUE_INTEGER);
+    struct property name = named("name", "\"name\":", VALUE_TEXT);
+    const struct property *own[] = {&id, &store};
+    const struct property *others[] = {&name, &id};
+    struct expansion items[] = {{&store, {others, 2, 1}, 1}, {&owner, {others, 2, 2}, 1}};
+    const struct selection selection = {own, 2, 1};
+    const struct value cells[] = {
+        value_integer(7), value_integer(5), value_null(),
+        value_integer(5), value_null(),     value_null(),
+    };
+    struct expansions expansions = {items, 2};
+    struct buffer out = {0};
+    struct json_writer writer = json_writer_on(&out);
+    json_write_array_begin(&writer);
+    encode_expanded(&writer, &selection, cells, &expansions, cells + 2);
+    expansions.count = 0;
+    encode_expanded(&writer, &selection, cells, &expansions, cells + 2);
+    json_write_array_end(&writer);
+    assert_text_is(buffer_text(&out),
+                   "[{\"id\":7,\"_embedded\":{\"store\":{\"name\":null},\"owner\":null}},"
+                   "{\"id\":7}]");
+    buffer_free(&out);
+}
+
 static void no_memory_shows_in_the_buffer(void **state) {
     struct property digest = named("digest", "\"digest\":", VALUE_BYTES);
     const struct property *properties[] = {&digest};
@@ -158,6 +185,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_has_its_form),
         cmocka_unit_test(records_show_what_is_shown),
+        cmocka_unit_test(embedded_records_come_last),
         cmocka_unit_test(no_memory_shows_in_the_buffer),
         cmocka_unit_test(keys_are_encoded_for_paths),
         cmocka_unit_test(keys_are_texts_in_histories),

@@ -34,7 +34,10 @@ static struct call list(struct fixture *fixture, const char *parameters, const s
     query.after = after;
     query.backward = backward;
     assert_true(plan_list(fixture->plan, &query, 0, &fixture->arena, &call));
-    assert_int_equal(call.statement->column_count, query.selection.count);
+    size_t embedded = 0;
+    for (size_t i = 0; i < query.expansions.count; i++)
+        embedded += query.expansions.items[i].selection.count;
+    assert_int_equal(call.statement->column_count, query.selection.count + embedded);
     assert_int_equal(call.expect, EXPECT_ANY);
     return call;
 }
@@ -538,6 +541,51 @@ static void assert_no_leak_of_numbers(enum store_dialect dialect) {
     fixture_end(&fixture);
 }
 
+static const char nodes[] = "key: code\n"
+                            "properties:\n"
+                            "  code: {type: string, maxLength: 20}\n"
+                            "  parent: {type: string, references: nodes}\n"
+                            "  twin: {type: string, references: nodes}\n";
+
+// Whatever the page is, it is finished before anything is joined to it.
+static void test_embedded(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
+    struct call call = list(&fixture, "expand=twin&fields=parent&sort=-parent", NULL, false);
+    assert_text_is(call.statement->sql,
+                   "SELECT \"_page\".\"parent\", \"_page\".\"code\", \"_page\".\"twin\", "
+                   "\"_0\".\"code\", \"_0\".\"parent\", \"_0\".\"twin\" FROM ("
+                   "SELECT \"parent\", \"code\", \"twin\" FROM \"nodes\" "
+                   "ORDER BY \"parent\" DESC, \"code\" DESC LIMIT ?1) AS \"_page\" "
+                   "LEFT JOIN \"nodes\" AS \"_0\" ON \"_0\".\"code\" = \"_page\".\"twin\" "
+                   "ORDER BY \"_page\".\"parent\" DESC, \"_page\".\"code\" DESC");
+    struct query query = fixture_query(&fixture, "expand=parent,twin");
+    assert_true(plan_read_expanded(fixture.plan, value_text(VALUE_TEXT, TEXT("a")),
+                                   &query.expansions, &fixture.arena, &call));
+    assert_text_is(call.statement->sql,
+                   "SELECT \"_page\".\"code\", \"_page\".\"parent\", \"_page\".\"twin\", "
+                   "\"_page\".\"_version\", \"_0\".\"code\", \"_0\".\"parent\", "
+                   "\"_0\".\"twin\", \"_1\".\"code\", \"_1\".\"parent\", \"_1\".\"twin\" "
+                   "FROM (SELECT \"code\", \"parent\", \"twin\", \"_version\" FROM \"nodes\" "
+                   "WHERE \"code\" = ?1) AS \"_page\" "
+                   "LEFT JOIN \"nodes\" AS \"_0\" ON \"_0\".\"code\" = \"_page\".\"parent\" "
+                   "LEFT JOIN \"nodes\" AS \"_1\" ON \"_1\".\"code\" = \"_page\".\"twin\"");
+    assert_int_equal(call.statement->column_count, 10);
+    assert_int_equal(call.parameter_count, 1);
+    for (ALLOCATION_FAILURES(nth)) {
+        struct arena arena = {0};
+        bool done = plan_list(fixture.plan, &query, 0, &arena, &call) &&
+                    plan_read_expanded(fixture.plan, value_text(VALUE_TEXT, TEXT("a")),
+                                       &query.expansions, &arena, &call);
+        bool failed = allocation_allow();
+        arena_free(&arena);
+        assert_int_equal(done, !failed);
+        if (!failed)
+            break;
+    }
+    fixture_end(&fixture);
+}
+
 static void test_out_of_memory(void **state) {
     struct fixture fixture;
     const struct value position[] = {value_integer(5), value_integer(7)};
@@ -583,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_position_on_postgres),
         cmocka_unit_test(test_which_lists_are_short),
         cmocka_unit_test(test_null_is_not_unique),
+        cmocka_unit_test(test_embedded),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

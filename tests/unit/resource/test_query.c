@@ -132,22 +132,83 @@ static void test_selections(void **state) {
     fixture_end(&fixture);
 }
 
-static void test_fields_alone(void **state) {
+// "name=value" for a single record, as fixture_read has them for a list.
+static bool read_record(struct fixture *fixture, const char *name, const char *value,
+                        struct query *ret_query) {
+    const struct parameter parameter = {text_from_string(name), text_from_string(value)};
+    fixture->faults = (struct faults){.arena = &fixture->arena};
+    fixture->failure = (struct failure){0};
+    return query_read_record(fixture->resource, &parameter, 1, &fixture->arena, &fixture->faults,
+                             ret_query, &fixture->failure);
+}
+
+static void test_fields_of_a_record(void **state) {
     struct fixture fixture;
-    struct selection selection;
-    struct failure failure = {0};
+    struct query query;
     fixture_begin(&fixture, "things", things, STORE_SQLITE);
-    assert_true(query_read_fields(fixture.resource, TEXT("due,title"), &fixture.arena, &selection,
-                                  &failure));
-    assert_string_equal(describe_selection(&fixture, &selection), "title due");
-    assert_int_equal(selection.shown, 2);
-    assert_false(query_read_fields(fixture.resource, TEXT("due,titel"), &fixture.arena, &selection,
-                                   &failure));
-    assert_int_equal(failure.code, FAILURE_INVALID_PARAMETER);
-    assert_non_null(strstr(failure.detail, "titel"));
-    assert_false(
-        query_read_fields(fixture.resource, TEXT("secret"), &fixture.arena, &selection, &failure));
-    assert_null(strstr(failure.detail, "it takes secret"));
+    assert_true(read_record(&fixture, "fields", "due,title", &query));
+    assert_string_equal(describe_selection(&fixture, &query.selection), "title due");
+    assert_int_equal(query.selection.shown, 2);
+    assert_false(read_record(&fixture, "fields", "due,titel", &query));
+    assert_int_equal(fixture.failure.code, FAILURE_INVALID_PARAMETER);
+    assert_non_null(strstr(fixture.failure.detail, "titel"));
+    assert_false(read_record(&fixture, "fields", "secret", &query));
+    assert_null(strstr(fixture.failure.detail, "it takes secret"));
+    assert_false(read_record(&fixture, "limit", "5", &query));
+    assert_int_equal(fixture.failure.code, FAILURE_UNKNOWN_PARAMETER);
+    fixture_end(&fixture);
+}
+
+static const char nodes[] = "key: code\n"
+                            "properties:\n"
+                            "  code: {type: string, maxLength: 20}\n"
+                            "  name: {type: string}\n"
+                            "  note: {type: string, writeOnly: true}\n"
+                            "  parent: {type: string, references: nodes}\n"
+                            "  twin: {type: string, references: nodes}\n";
+
+// What is embedded: "parent(code name parent twin) twin(…)".
+static const char *describe_expansions(struct fixture *fixture, const struct query *query) {
+    struct text out = TEXT("");
+    for (size_t i = 0; i < query->expansions.count; i++) {
+        const struct expansion *expansion = &query->expansions.items[i];
+        const struct property *key = expansion->selection.properties[expansion->key];
+        assert_ptr_equal(key, fixture->resource->key.property);
+        out = arena_format(&fixture->arena, "%.*s%s%.*s(%s)", TEXT_ARGS(out), i ? " " : "",
+                           TEXT_ARGS(expansion->property->name),
+                           describe_selection(fixture, &expansion->selection));
+    }
+    return out.data;
+}
+
+static void test_expansions(void **state) {
+    static const char *const cases[][3] = {
+        {"expand=parent", "code name parent twin", "parent(code name parent twin)"},
+        {"expand=twin, parent", "code name parent twin",
+         "parent(code name parent twin) twin(code name parent twin)"},
+        {"expand=twin&fields=name&sort=parent", "name|parent code twin",
+         "twin(code name parent twin)"},
+        {"sort=twin&expand=twin&fields=code", "code|twin", "twin(code name parent twin)"},
+    };
+    struct fixture fixture;
+    fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct query query = fixture_query(&fixture, cases[i][0]);
+        assert_string_equal(describe_selection(&fixture, &query.selection), cases[i][1]);
+        assert_string_equal(describe_expansions(&fixture, &query), cases[i][2]);
+        assert_int_equal(query.seen_count, 1);
+        assert_ptr_equal(query.seen[0], fixture.resource);
+    }
+    struct query plain = fixture_query(&fixture, "sort=twin");
+    struct query query = fixture_query(&fixture, "sort=twin&expand=twin");
+    assert_int_equal(plain.seen_count, 0);
+    assert_true(text_equal(plain.arguments, query.arguments));
+    assert_true(read_record(&fixture, "expand", "twin", &query));
+    assert_string_equal(describe_selection(&fixture, &query.selection), "code name parent twin");
+    assert_string_equal(describe_expansions(&fixture, &query), "twin(code name parent twin)");
+    assert_false(read_record(&fixture, "expand", "name", &query));
+    assert_string_equal(fixture.failure.detail,
+                        "expand: 'name' refers to nothing; it takes parent, twin");
     fixture_end(&fixture);
 }
 
@@ -246,7 +307,7 @@ static void test_refusals(void **state) {
         {"filter=rank", "filter", "filter", FAILURE_INVALID_FILTER},
         {"place=x", "place", "no parameter here", FAILURE_UNKNOWN_PARAMETER},
         {"secret=x", "secret", "no parameter here", FAILURE_UNKNOWN_PARAMETER},
-        {"expand=x", "expand", "no parameter here", FAILURE_UNKNOWN_PARAMETER},
+        {"expand=x", "expand", "no property here; it takes nothing", FAILURE_INVALID_PARAMETER},
         {"Limit=5", "Limit", "did you mean limit?", FAILURE_UNKNOWN_PARAMETER},
         {"=5", "", "no parameter here", FAILURE_UNKNOWN_PARAMETER},
         {"limit=5&limit=5", "limit", "more than once", FAILURE_INVALID_PARAMETER},
@@ -288,10 +349,11 @@ static void test_unknown_parameters_name_those_that_exist(void **state) {
     fixture_begin(&fixture, "things", things, STORE_SQLITE);
     assert_false(fixture_read(&fixture, "stats=late&color=red", &query));
     assert_int_equal(fixture.faults.count, 2);
-    assert_text_is(fixture.faults.items[0].detail,
-                   "'stats' is no parameter here; did you mean status?; there are filter, sort, "
-                   "limit, offset, cursor, fields, count, status, id, title, rank, price, ratio, "
-                   "open, due, ref, notes, bulk, half, link, size");
+    assert_text_is(
+        fixture.faults.items[0].detail,
+        "'stats' is no parameter here; did you mean status?; there are filter, sort, "
+        "limit, offset, cursor, fields, expand, count, status, id, title, rank, price, ratio, "
+        "open, due, ref, notes, bulk, half, link, size");
     assert_text_is(fixture.faults.items[1].detail, "'color' is no parameter here");
     fixture_end(&fixture);
 }
@@ -492,13 +554,29 @@ static void test_out_of_memory(void **state) {
     fixture_end(&fixture);
 }
 
+static void test_out_of_memory_while_expanding(void **state) {
+    struct fixture fixture;
+    fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
+    for (ALLOCATION_FAILURES(nth)) {
+        struct query query = {0};
+        bool done = fixture_read(&fixture, "expand=twin,parent&fields=name", &query);
+        bool failed = allocation_allow();
+        assert_int_equal(done, !failed);
+        if (!failed)
+            break;
+        assert_int_equal(fixture.failure.code, FAILURE_OUT_OF_MEMORY);
+    }
+    fixture_end(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_page),
         cmocka_unit_test(test_sorts),
         cmocka_unit_test(test_selections),
-        cmocka_unit_test(test_fields_alone),
+        cmocka_unit_test(test_fields_of_a_record),
+        cmocka_unit_test(test_expansions),
         cmocka_unit_test(test_filters_are_joined),
         cmocka_unit_test(test_values_of_properties),
         cmocka_unit_test(test_refusals),
@@ -512,6 +590,7 @@ int main(void) {
         cmocka_unit_test(test_longest_cursor),
         cmocka_unit_test(test_many_filters),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory_while_expanding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
