@@ -25,7 +25,7 @@ static struct text presented_key(const struct exchange *exchange) {
 }
 
 // A key that the database has, or NULL; the reference stays the giver's.
-static enum step_result settle(struct exchange *exchange, struct api_key *key) {
+static enum step_result settle(struct exchange *exchange, struct api_key *key, int64_t now) {
     struct identity *identity = &exchange->identity;
     if (!key) {
         identity->state = KEY_UNKNOWN;
@@ -34,13 +34,19 @@ static enum step_result settle(struct exchange *exchange, struct api_key *key) {
     identity->key = api_key_retain(key);
     if (!key->active) {
         identity->state = KEY_INACTIVE;
-    } else if (exchange->now >= key->ends_at) {
+    } else if (now >= key->ends_at) {
         identity->state = KEY_EXPIRED;
     } else {
         identity->state = KEY_GOOD;
         identity->kind = IDENTITY_KEY;
         memcpy(identity->key_id, key->id, sizeof identity->key_id);
     }
+    return STEP_NEXT;
+}
+
+static enum step_result settle_admin(struct exchange *exchange) {
+    exchange->identity.kind = IDENTITY_ADMIN;
+    exchange->identity.state = KEY_GOOD;
     return STEP_NEXT;
 }
 
@@ -95,7 +101,7 @@ static enum step_result looked_up(struct exchange *exchange) {
     if (exchange->job.outcome.kind == OUTCOME_DONE) {
         key_cache_put(&exchange->service->key_cache, identity->digest, key, identity->asked_at,
                       clock_monotonic());
-        settle(exchange, key);
+        settle(exchange, key, exchange->now);
     } else {
         identity->state = KEY_UNCHECKED;
         if (exchange->failure.code != FAILURE_NONE)
@@ -123,17 +129,27 @@ enum step_result authenticate(struct exchange *exchange) {
         return STEP_NEXT;
     if (!digest_sha256(presented, identity->digest))
         return exchange_out_of_memory(exchange);
-    if (digest_equal(identity->digest, service->secrets.admin_digest, DIGEST_SIZE)) {
-        identity->kind = IDENTITY_ADMIN;
-        identity->state = KEY_GOOD;
-        return STEP_NEXT;
-    }
+    if (digest_equal(identity->digest, service->secrets.admin_digest, DIGEST_SIZE))
+        return settle_admin(exchange);
     if (key_cache_find(&service->key_cache, identity->digest, clock_monotonic(), &key))
-        return settle(exchange, key);
+        return settle(exchange, key, exchange->now);
     if (secret_is_well_formed(presented))
         return look_up(exchange);
     identity->state = KEY_MALFORMED;
     return STEP_NEXT;
+}
+
+void authenticate_again(struct exchange *exchange, struct api_key *key, bool is_admin,
+                        int64_t now) {
+    struct identity *identity = &exchange->identity;
+    struct api_key *before = identity->key;
+    identity->key = NULL;
+    identity->kind = IDENTITY_NOBODY;
+    if (is_admin)
+        settle_admin(exchange);
+    else
+        settle(exchange, key, now);
+    api_key_release(before);
 }
 
 // ---- The end that is near

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    TICK = 1000,              // milliseconds, at most
+    TICK = 250,               // milliseconds, at most
     READINGS_MAX = 4,         // pages at once
     PAGE_ENOUGH = 128 * 1024, // bytes of events that are read at once for one who is behind
     PAGE_RANGE = 20 * 1000,   // numbers that are looked through for them
@@ -39,6 +39,7 @@ struct listener {
     struct link in_topic;
     struct link in_queue; // fresh, asked or waiting
     struct link in_beats;
+    struct bearer bearer;
     bool resumes; // it came with a number
     bool begun;
     bool live;
@@ -165,6 +166,7 @@ bool listeners_add(struct listeners *listeners, struct exchange *exchange, int64
     exchange->listener = listener;
     list_append(&topic->listeners, &listener->in_topic);
     list_append(&listeners->fresh, &listener->in_queue);
+    bearers_add(&listeners->bearers, &listener->bearer, exchange);
     listeners->count++;
     tick_on(listeners);
     ask(listeners);
@@ -177,6 +179,7 @@ static void forget(struct listener *listener) {
     list_remove(&listener->in_topic);
     list_remove(&listener->in_queue);
     list_remove(&listener->in_beats);
+    bearers_remove(&listener->bearer);
     drop_empty_topics(listeners);
     if (listener->reading) {
         listener->reading->listener = NULL;
@@ -431,6 +434,7 @@ static void on_tick(uv_timer_t *timer) {
         beat(listener);
     refuse_late(listeners, &listeners->asked, before(now, patience));
     refuse_late(listeners, &listeners->fresh, before(now, patience));
+    bearers_tick(&listeners->bearers);
     pump(listeners);
 }
 
@@ -440,7 +444,7 @@ static void tick_on(struct listeners *listeners) {
         uv_timer_start(&listeners->timer, on_tick, pause, pause);
 }
 
-// ---- Another catalogue
+// ---- Another catalogue, other keys
 
 static bool may_go_on(struct listener *listener, struct catalogue *catalogue) {
     struct exchange *exchange = listener->exchange;
@@ -472,6 +476,14 @@ void listeners_reload(struct listeners *listeners, struct catalogue *catalogue) 
     drop_empty_topics(listeners);
 }
 
+static void on_refused(struct bearer *bearer) {
+    end(list_entry(bearer, struct listener, bearer));
+}
+
+void listeners_renew(struct listeners *listeners) {
+    bearers_doubt(&listeners->bearers);
+}
+
 void listeners_stop(struct listeners *listeners) {
     struct link *const lists[] = {&listeners->fresh, &listeners->asked};
     for (size_t i = 0; i < 2 && listeners->open; i++)
@@ -485,7 +497,6 @@ void listeners_stop(struct listeners *listeners) {
 static void on_handle_closed(struct listeners *listeners) {
     if (--listeners->handles)
         return;
-    arena_free(&listeners->arena);
     listeners->on_closed(listeners->owner);
 }
 
@@ -508,22 +519,19 @@ bool listeners_open(struct listeners *listeners, struct service *service, struct
                     unsigned heartbeat, struct failure *failure) {
     *listeners = (struct listeners){.service = service, .heartbeat = heartbeat};
     const struct dialect *dialect = dialect_of(store_dialect(service->options->store));
-    if (!outbox_plan_make(&listeners->arena, dialect, &listeners->outbox)) {
-        arena_free(&listeners->arena);
+    if (!outbox_plan_make(&service->arena, dialect, &listeners->outbox))
         return failure_out_of_memory(failure);
-    }
     int error = mailbox_open(&listeners->mailbox, service->loop);
-    if (error) {
-        arena_free(&listeners->arena);
+    if (error)
         return failure_set(failure, FAILURE_INTERNAL, "a mailbox for events: %s",
                            uv_strerror(error));
-    }
     (void)uv_timer_init(service->loop, &listeners->timer); // always succeeds
     listeners->timer.data = listeners;
     list_init(&listeners->fresh);
     list_init(&listeners->asked);
     list_init(&listeners->waiting);
     list_init(&listeners->beats);
+    bearers_init(&listeners->bearers, service, on_refused);
     listeners->member = (struct feed_member){
         .mailbox = &listeners->mailbox, .on_news = on_news, .on_left = on_left};
     listeners->open = true;

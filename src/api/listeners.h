@@ -4,6 +4,7 @@
 // table page by page until it has caught up. All of it belongs to the worker's loop.
 #pragma once
 
+#include "api/bearers.h"
 #include "api/feed.h"
 #include "http/list.h"
 #include "resource/outbox.h"
@@ -19,8 +20,8 @@ struct listeners {
     struct mailbox mailbox;
     uv_timer_t timer; // runs while anybody listens
     unsigned heartbeat;
+    struct bearers bearers;
     struct outbox_plan outbox;
-    struct arena arena;   // of that
     struct topic *topics; // that anybody listens to
     size_t count;         // of listeners
     int64_t told;         // the news up to here have come
@@ -59,6 +60,9 @@ void listeners_on_gone(struct exchange *exchange);
 
 // Goes on with another catalogue: ends the streams of those who may no longer listen.
 void listeners_reload(struct listeners *listeners, struct catalogue *catalogue);
+
+// The administrator's key is another one: the same, soon.
+void listeners_renew(struct listeners *listeners);
 
 // The service stops: refuses those whose streams have not begun.
 void listeners_stop(struct listeners *listeners);

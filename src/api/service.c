@@ -102,6 +102,7 @@ void service_reload(struct service *service, struct catalogue *catalogue) {
 
 void service_renew(struct service *service, const struct secrets *secrets) {
     service->secrets = *secrets;
+    listeners_renew(&service->listeners);
 }
 
 void service_stop(struct service *service, void (*on_stopped)(void *owner), void *owner) {

@@ -1,5 +1,6 @@
 """GET /RESOURCE/events: each change is told once, in order, to whoever listens or comes back."""
 
+import datetime
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ NOTES = PUBLIC + "properties:\n  text: {type: string}\n  extra: {type: object}\n
 LABELS = PUBLIC + ("key: name\nproperties:\n  name: {type: string, maxLength: 100}\n"
                    "  text: {type: string}\nunique: [[text]]\nevents: true\n").replace(
                        "text: {type: string}", "text: {type: string, maxLength: 100}")
+BOOKS = ("properties:\n  text: {type: string}\n"
+         "  shelf_id: {type: integer, references: shelves, on_delete: %s}\n"
+         "indexes: [[shelf_id]]\nevents: true\n")
 DEFINITIONS = {
     "notes": NOTES,
     "others": NOTES,
@@ -26,8 +30,15 @@ DEFINITIONS = {
     "logs": PUBLIC + ("actions: [list, read, create, delete]\n"
                       "properties: {text: {type: string}}\nevents: true\n"),
     "secrets": "properties: {text: {type: string, writeOnly: true}}\nevents: true\n",
+    "shelves": PUBLIC + "properties: {text: {type: string}}\nevents: true\n",
+    "books": PUBLIC + BOOKS % "cascade",
+    "leaflets": PUBLIC + BOOKS % "set-null",
+    "pages": PUBLIC + ("properties: {book_id: {type: integer, references: books, "
+                       "on_delete: cascade}}\nindexes: [[book_id]]\nevents: true\n"),
     "silent": PUBLIC + "properties: {text: {type: string}}\n",
 }
+
+SLOW = 3  # times what it takes on a machine that has nothing else to do
 
 only_postgres = pytest.mark.skipif(STORE != "postgres", reason="SQLite has one writer")
 
@@ -68,7 +79,6 @@ def test_changes_are_told_as_they_happen(server):
 
 
 def _seconds(text):
-    import datetime  # pylint: disable=import-outside-toplevel
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
@@ -194,6 +204,31 @@ def test_sql_by_hand_is_told(server):
         database.execute("DELETE FROM notes WHERE text = 'changed'")
         seen = listener.take(6)
     assert [event.change for event in seen] == 2 * ["created"] + 2 * ["updated"] + 2 * ["deleted"]
+
+
+def test_what_a_delete_does_to_others_is_told(server):
+    """Each record that goes along, two steps down, and each that loses what it referred to."""
+    shelf, other = (server.public.create("/shelves", {})["id"] for _ in range(2))
+    books = [server.public.create("/books", {"shelf_id": at})["id"] for at in (shelf, other, shelf)]
+    pages = [server.public.create("/pages", {"book_id": book})["id"] for book in books * 2]
+    leaflets = [server.public.create("/leaflets", {"shelf_id": at})["id"]
+                for at in (shelf, other, shelf)]
+    server.public.patch(f"/leaflets/{leaflets[0]}", {"text": "changed"})
+    with (Listener(server, "shelves") as of_shelves, Listener(server, "books") as of_books,
+          Listener(server, "pages") as of_pages, Listener(server, "leaflets") as of_leaflets):
+        assert server.public.delete(f"/shelves/{shelf}").status_code == 204
+        assert changes([of_shelves.next()]) == [("deleted", shelf, 1)]
+        assert sorted(changes(of_books.take(2))) == [
+            ("deleted", books[0], 1), ("deleted", books[2], 1)]
+        assert sorted(changes(of_pages.take(4))) == [
+            ("deleted", pages[i], 1) for i in (0, 2, 3, 5)]
+        told = sorted(of_leaflets.take(2), key=lambda event: event.data["key"])
+        assert changes(told) == [("updated", leaflets[0], 3), ("updated", leaflets[2], 2)]
+        for event in told:
+            assert event.data["record"]["shelf_id"] is None
+            assert event.data["record"] == server.public.get(f"/leaflets/{event.data['key']}").json()
+        for listener in (of_shelves, of_books, of_pages, of_leaflets):
+            assert listener.rest(0.2) == []
 
 
 def test_what_was_rolled_back_was_never_there(server):
@@ -398,6 +433,86 @@ def test_a_reload_keeps_streams_but_for_those_that_are_gone(own_server):
         assert listener.next().change == "gap"
         own_server.public.create("/labels", {"name": "seen", "text": "seen"})
         assert listener.next().data["key"] == "seen"
+
+
+# Keys
+
+def make_key(server, *scopes, **members):
+    return server.admin.create("/keys", {"name": "listener", "scopes": list(scopes), **members})
+
+
+def soon(seconds=1):
+    moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def deactivate(server, path):
+    assert server.admin.patch(path, {"active": False}).status_code == 200
+
+
+def delete(server, path):
+    assert server.admin.delete(path).status_code == 204
+
+
+def narrow(server, path):
+    assert server.admin.patch(path, {"scopes": ["notes:read"]}).status_code == 200
+
+
+ENDS = {
+    deactivate: (401, "key-inactive"), delete: (401, "key-invalid"), narrow: (403, "forbidden")}
+
+
+@pytest.mark.parametrize("change", ENDS, ids=lambda change: change.__name__)
+def test_a_key_that_is_good_no_more_ends_its_streams(server, change):
+    status, slug = ENDS[change]
+    key, other = make_key(server, "secrets:read"), make_key(server, "secrets:read")
+    with (Listener(server, "secrets", key=other["secret"]) as stays,
+          Listener(server, "notes", key=key["secret"]) as public,
+          Listener(server, "secrets") as admin):
+        listeners = [Listener(server, "secrets", key=key["secret"]) for _ in range(5)]
+        started = time.monotonic()
+        change(server, f"/keys/{key['id']}")
+        assert all(listener.end() for listener in listeners)
+        assert time.monotonic() - started < 1 * SLOW
+        with pytest.raises(Refused) as refused:
+            Listener(server, "secrets", key=key["secret"])
+        assert refused.value.status == status and refused.value.problem["type"].endswith(slug)
+        made = server.admin.create("/secrets", {"text": "x"})
+        assert stays.next().data["key"] == admin.next().data["key"] == made["id"]
+        note = create(server)
+        assert public.next().data["key"] == note["id"]  # where nobody needs a key
+
+
+def test_a_key_that_expires_ends_its_streams(server):
+    key = make_key(server, "secrets:read", expires_at=soon(1.5))
+    with Listener(server, "secrets", key=key["secret"]) as listener:
+        started = time.monotonic()
+        assert listener.end()
+        assert 0.2 < time.monotonic() - started < 1.5 + 1 * SLOW
+
+
+def test_a_key_that_is_changed_goes_on(server):
+    key = make_key(server, "secrets:read", expires_at=soon(1.5))
+    with Listener(server, "secrets", key=key["secret"]) as listener:
+        path = f"/keys/{key['id']}"
+        assert server.admin.patch(path, {"scopes": ["*:read", "notes:write"]}).status_code == 200
+        assert server.admin.post(f"{path}/renew", {}).status_code == 200
+        assert listener.rest(2.5) == []
+        made = server.admin.create("/secrets", {"text": "x"})
+        assert listener.next().data["key"] == made["id"]
+
+
+def test_many_keys(server):
+    """More than are looked up at once."""
+    keys = [make_key(server, "secrets:read") for _ in range(100)]
+    listeners = [Listener(server, "secrets", key=key["secret"]) for key in keys]
+    for key in keys[:50]:
+        deactivate(server, f"/keys/{key['id']}")
+    assert all(listener.end() for listener in listeners[:50])
+    made = server.admin.create("/secrets", {"text": "x"})
+    for listener in listeners[50:]:
+        assert listener.next().data["key"] == made["id"]
+        listener.close()
 
 
 def drop_triggers(server, resource):
