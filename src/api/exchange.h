@@ -114,6 +114,7 @@ struct exchange {
     const struct plan *listed;     // of what a list has, where that is not the resource itself
     const struct transition *transition; // that the path names, or NULL
     struct text path_key;                // decoded; data NULL where the path has none
+    struct text path_part;               // what stands behind it, in the same way
     struct parameter *parameters;
     size_t parameter_count;
     struct text api_key;             // as presented; data NULL where there is none

@@ -31,6 +31,7 @@ void key_cache_close(struct key_cache *cache) {
 
 // Forgets everything where keys may have changed, and what is being looked up at this moment, too.
 static void keep_up(struct key_cache *cache, uint64_t now) {
+    cache->seen = keyring_seen(cache->keyring); // before the changes, which it is about
     uint64_t changes = keyring_changes(cache->keyring);
     if (changes == cache->changes)
         return;
@@ -46,8 +47,9 @@ static struct key_slot *set_of(struct key_cache *cache, const unsigned char *dig
     return &cache->slots[(mixed >> 32) % KEY_CACHE_SETS * KEY_CACHE_WAYS];
 }
 
-static bool is_fresh(const struct key_slot *slot, uint64_t now) {
-    return slot->asked_at && now - slot->asked_at < KEY_TRUST;
+static bool is_fresh(const struct key_cache *cache, const struct key_slot *slot, uint64_t now) {
+    uint64_t known_at = cache->seen > slot->asked_at ? cache->seen : slot->asked_at;
+    return slot->asked_at && now < known_at + KEY_TRUST && now < slot->asked_at + KEY_TRUST_MOST;
 }
 
 bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_SIZE], uint64_t now,
@@ -55,7 +57,7 @@ bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_S
     struct key_slot *set = set_of(cache, digest);
     keep_up(cache, now);
     for (size_t i = 0; i < KEY_CACHE_WAYS; i++) {
-        if (!is_fresh(&set[i], now) || !digest_equal(set[i].digest, digest, DIGEST_SIZE))
+        if (!is_fresh(cache, &set[i], now) || !digest_equal(set[i].digest, digest, DIGEST_SIZE))
             continue;
         set[i].used_at = ++cache->uses;
         *ret_key = set[i].key;
@@ -66,8 +68,8 @@ bool key_cache_find(struct key_cache *cache, const unsigned char digest[DIGEST_S
 
 // How little a slot would be missed: one that is free or stale least, then one of a key that does
 // not exist, then the one that was used least lately.
-static uint64_t worth_of(const struct key_slot *slot, uint64_t now) {
-    if (!is_fresh(slot, now))
+static uint64_t worth_of(const struct key_cache *cache, const struct key_slot *slot, uint64_t now) {
+    if (!is_fresh(cache, slot, now))
         return 0;
     return slot->key ? 2 + slot->used_at : 1;
 }
@@ -79,7 +81,7 @@ static struct key_slot *slot_for(struct key_cache *cache, const unsigned char *d
     for (size_t i = 0; i < KEY_CACHE_WAYS; i++) {
         if (set[i].asked_at && digest_equal(set[i].digest, digest, DIGEST_SIZE))
             return &set[i];
-        if (worth_of(&set[i], now) < worth_of(least, now))
+        if (worth_of(cache, &set[i], now) < worth_of(cache, least, now))
             least = &set[i];
     }
     return least;
@@ -95,7 +97,7 @@ void key_cache_put(struct key_cache *cache, const unsigned char digest[DIGEST_SI
     if (is_same && slot->asked_at > asked_at)
         return; // a later look-up was quicker
     // Somebody who tries keys drives out none that exist.
-    if (!key && !is_same && worth_of(slot, now) > 1)
+    if (!key && !is_same && worth_of(cache, slot, now) > 1)
         return;
     if (key)
         api_key_retain(key);

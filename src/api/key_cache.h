@@ -1,15 +1,18 @@
 // A worker's memory of the API keys that it looked up, so that a request costs one digest and no
-// question to the database. It is bounded, also against those who try one key after the other, and
-// nothing in it is trusted for longer than KEY_TRUST: a key that was deactivated, by whatever
-// process, is refused everywhere within a second.
+// question to the database. It is bounded, also against those who try one key after the other. What
+// it remembers counts as long as the watch (api/keyring.h) sees that no key has changed; when the
+// watch cannot look, for KEY_TRUST: a key that was deactivated, by whatever process, is refused
+// everywhere within a second.
 #pragma once
 
 #include "api/api_key.h"
 #include "api/keyring.h"
 #include "base/digest.h"
 
-// Milliseconds from the moment a look-up began.
-enum { KEY_TRUST = 800 };
+// Milliseconds from the moment a look-up began, or from that up to which the watch has seen that
+// nothing changed; and from the moment a look-up began in any case, for what somebody changes in
+// the table by hand, without telling (docs/KEYS.md).
+enum { KEY_TRUST = 800, KEY_TRUST_MOST = 30000 };
 
 // A digest belongs to one set; only the slots of that are looked at.
 enum { KEY_CACHE_SETS = 1024, KEY_CACHE_WAYS = 4 };
@@ -27,6 +30,7 @@ struct key_cache {
     uint64_t uses;
     struct keyring *keyring; // lent
     uint64_t changes;        // the keyring's, of which all that is remembered is
+    uint64_t seen;           // the keyring's, when it was asked last
     uint64_t emptied_at;     // what was asked before that is not taken
 };
 

@@ -9,6 +9,7 @@
 enum { PREFIX_SIZE = 3 + 8, HEX_SIZE = 2 * DIGEST_SIZE };
 
 const struct text key_history_table = TEXT_INIT("trestle_key_history");
+const struct text key_usage_table = TEXT_INIT("trestle_key_usage");
 
 static size_t index_of(const struct resource *keys, const char *property) {
     return resource_property(keys, text_from_string(property))->index;
@@ -17,6 +18,15 @@ static size_t index_of(const struct resource *keys, const char *property) {
 void key_set(const struct resource *keys, struct value *values, const char *property,
              struct value value) {
     values[index_of(keys, property)] = value;
+}
+
+static bool make_instant(int64_t ms, struct arena *arena, struct value *ret_value) {
+    char *text = arena_allocate(arena, TIMESTAMP_SIZE);
+    if (!text)
+        return false;
+    timestamp_format(ms, text);
+    *ret_value = value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE));
+    return true;
 }
 
 // ---- When it ends
@@ -36,15 +46,65 @@ bool key_complete_body(json_t *body, int64_t now) {
            0;
 }
 
-bool key_complete_patch(json_t *patch) {
-    if (!json_is_object(patch))
+// Whether the text is the pointer (RFC 6901) of a member, or of the whole.
+static bool points_at(const json_t *pointer, const char *member) {
+    struct text text = json_text(pointer);
+    return json_is_string(pointer) &&
+           (text.size == 0 || (text.data[0] == '/' && text_is(text_from(text, 1), member)));
+}
+
+static bool operation_says(const json_t *operation, const char *member) {
+    bool moves = text_is(json_text(json_object_get(operation, "op")), "move");
+    return !text_is(json_text(json_object_get(operation, "op")), "test") &&
+           (points_at(json_object_get(operation, "path"), member) ||
+            (moves && points_at(json_object_get(operation, "from"), member)));
+}
+
+// Whether a patch, which was applied, says what a member is to be.
+static bool patch_says(const json_t *patch, const char *member) {
+    if (json_is_object(patch))
+        return json_object_get(patch, member) != NULL;
+    for (size_t i = 0; i < json_array_size(patch); i++) {
+        if (operation_says(json_array_get(patch, i), member))
+            return true;
+    }
+    return false;
+}
+
+static bool is_for_ever(const struct resource *keys, const struct value *values) {
+    struct value never = values[index_of(keys, "never_expires")];
+    return never.kind == VALUE_BOOLEAN && never.boolean;
+}
+
+bool key_complete_change(const struct resource *keys, struct value *values, const json_t *patch,
+                         int64_t now, struct arena *arena) {
+    struct value *end = &values[index_of(keys, "expires_at")];
+    bool for_ever = is_for_ever(keys, values);
+    bool says_end = patch_says(patch, "expires_at");
+    bool says_for_ever = patch_says(patch, "never_expires");
+    if (for_ever == value_is_null(*end) || says_end == says_for_ever)
         return true;
-    if (json_is_true(json_object_get(patch, "never_expires")) &&
-        !json_object_get(patch, "expires_at"))
-        return json_object_set_new_nocheck(patch, "expires_at", json_null()) == 0;
-    if (says(patch, "expires_at") && !json_object_get(patch, "never_expires"))
-        return json_object_set_new_nocheck(patch, "never_expires", json_false()) == 0;
+    if (says_end && for_ever) {
+        key_set(keys, values, "never_expires", value_boolean(false));
+        return true;
+    }
+    if (says_end)
+        return true; // without an end, and not for ever: key_check_ends has a word on that
+    if (!for_ever)
+        return make_instant(now + KEY_LIFETIME, arena, end);
+    *end = value_null();
     return true;
+}
+
+void key_check_ends(const struct resource *keys, const struct value *values,
+                    struct faults *faults) {
+    bool has_end = !value_is_null(values[index_of(keys, "expires_at")]);
+    bool for_ever = is_for_ever(keys, values);
+    if (has_end && for_ever)
+        faults_add(faults, TEXT(""), "a key has an expires_at or never_expires, not both");
+    if (!has_end && !for_ever && faults_none(faults))
+        faults_add(faults, TEXT("/expires_at"),
+                   "must be given, unless never_expires says that the key lasts for ever");
 }
 
 void key_check_end(const struct resource *keys, const struct value *values, int64_t now,
@@ -121,15 +181,6 @@ bool key_make_secret(const struct resource *keys, struct value *values, struct a
 
 // ---- Renewing and rotating
 
-static bool make_instant(int64_t ms, struct arena *arena, struct value *ret_value) {
-    char *text = arena_allocate(arena, TIMESTAMP_SIZE);
-    if (!text)
-        return false;
-    timestamp_format(ms, text);
-    *ret_value = value_text(VALUE_TIMESTAMP, text_of(text, TIMESTAMP_SIZE));
-    return true;
-}
-
 // Notes every member of a body but one, which may be NULL; false where it is no object.
 static bool check_members(const json_t *body, const char *known, struct faults *faults) {
     const char *name;
@@ -200,8 +251,8 @@ static bool write_changes(const struct key_event *event, struct arena *arena,
     for (size_t i = 0; i < event->keys->property_count; i++) {
         const struct property *property = &event->keys->properties[i];
         struct value before = event->before ? event->before[i] : value_null();
-        if (property_is_hidden(property) || property == event->keys->key.property ||
-            value_equal(before, event->after[i]))
+        if (property_is_hidden(property) || property->counted ||
+            property == event->keys->key.property || value_equal(before, event->after[i]))
             continue;
         json_write_prepared_name(&writer, property->prepared_name);
         encode_value(&writer, property, event->after[i]);

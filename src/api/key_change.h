@@ -17,9 +17,16 @@
 // False when there is no memory. What is no object is left alone.
 bool key_complete_body(json_t *body, int64_t now);
 
-// A merge patch, completed: a key that is to have an end no longer lasts for ever, and one that is
-// to last for ever no longer has an end. False when there is no memory.
-bool key_complete_patch(json_t *patch);
+// What a patch (a merge patch or a JSON Patch) made of a key, completed: where it says one of
+// `expires_at` and `never_expires` and the other one no longer fits, that follows. A key that is to
+// have an end no longer lasts for ever; one that is to last for ever has no end; and one that is no
+// longer to last for ever ends after KEY_LIFETIME. What says both is taken at its word. False when
+// there is no memory.
+bool key_complete_change(const struct resource *keys, struct value *values, const json_t *patch,
+                         int64_t now, struct arena *arena);
+
+// Notes a key that has an end and lasts for ever, or neither.
+void key_check_ends(const struct resource *keys, const struct value *values, struct faults *faults);
 
 // Notes those scopes of a key that name nothing which there is. Those that `stored` (may be NULL)
 // has already may stay: what they named may have gone since.
@@ -64,6 +71,7 @@ struct key_event {
 };
 
 extern const struct text key_history_table;
+extern const struct text key_usage_table;
 
 // The call that notes it; `ret_noted` is false where nothing was changed, and there is no call.
 // False when there is no memory. `history` is the plan of key_history_table.

@@ -47,7 +47,7 @@ static struct text name_caller(struct exchange *exchange) {
     return room ? identity_name(&exchange->identity, room) : (struct text){NULL, 0};
 }
 
-// What is done to a key is noted in the same job.
+// What is done to a key is noted in the same job, and every process is told.
 static bool note(struct exchange *exchange, const char *action) {
     const struct key_event event = {
         .action = action,
@@ -65,6 +65,9 @@ static bool note(struct exchange *exchange, const char *action) {
     if (!event.by.data || !key_event_plan(&event, history, arena_of(exchange), call, &noted))
         return false;
     exchange->job.call_count += noted;
+    if (noted)
+        exchange->calls[exchange->job.call_count++] =
+            (struct call){.statement = &exchange->catalogue->meta.raise, .expect = EXPECT_ANY};
     return true;
 }
 
@@ -87,6 +90,7 @@ static enum step_result validate_key(struct exchange *exchange) {
         return exchange_out_of_memory(exchange);
     validate_create(&validation, exchange->body, NULL, exchange->values);
     key_check_scopes(exchange->catalogue, keys, exchange->values, NULL, &exchange->faults);
+    key_check_ends(keys, exchange->values, &exchange->faults);
     key_check_end(keys, exchange->values, exchange->now, &exchange->faults);
     if (!faults_none(&exchange->faults))
         return record_invalid(exchange);
@@ -120,12 +124,13 @@ const struct handler keys_create = {
 
 // ---- Update
 
-static enum step_result validate_patch(struct exchange *exchange) {
-    return key_complete_patch(exchange->body) ? STEP_NEXT : exchange_out_of_memory(exchange);
-}
-
 static bool inspect_key(struct exchange *exchange) {
-    key_check_scopes(exchange->catalogue, resource_of(exchange), exchange->values, exchange->stored,
+    const struct resource *keys = resource_of(exchange);
+    if (!key_complete_change(keys, exchange->values, exchange->body, exchange->now,
+                             arena_of(exchange)))
+        exchange->faults.out_of_memory = true;
+    key_check_ends(keys, exchange->values, &exchange->faults);
+    key_check_scopes(exchange->catalogue, keys, exchange->values, exchange->stored,
                      &exchange->faults);
     return faults_none(&exchange->faults);
 }
@@ -144,7 +149,6 @@ const struct handler keys_update = {
     .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
-    .validate = validate_patch,
     .plan = record_plan_change,
     .accompany = note_update,
     .on_row = on_change_row,

@@ -7,8 +7,10 @@
 extern const struct handler keys_create;
 extern const struct handler keys_update;
 extern const struct handler keys_delete;
-extern const struct handler keys_renew;  // POST /keys/{id}/renew
-extern const struct handler keys_rotate; // POST /keys/{id}/rotate
+extern const struct handler keys_renew;   // POST /keys/{id}/renew
+extern const struct handler keys_rotate;  // POST /keys/{id}/rotate
+extern const struct handler keys_history; // GET /keys/{id}/history
+extern const struct handler keys_usage;   // GET /keys/{id}/usage
 
 // Puts the secret that was made into the answer's body. It is the last that is done to it, so that
 // nothing that keeps answers sees the secret.

@@ -115,7 +115,7 @@ static void append_link(struct exchange *exchange, const char *relation, struct 
         buffer_append_byte(fields, '/');
         encode_key(fields, resource_of(exchange)->key.property, exchange->key);
         buffer_append_byte(fields, '/');
-        buffer_append_text(fields, exchange->listed->resource->name);
+        buffer_append_text(fields, exchange->path_part);
     }
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         const struct parameter *parameter = &exchange->parameters[i];

@@ -49,9 +49,19 @@ static const handlers_by_method key_handlers = {
     [HTTP_METHOD_DELETE] = &keys_delete,
 };
 
-// What can be done to a key besides: POST /keys/{id}/NAME.
+// What there is about a key besides: /keys/{id}/NAME.
 static const handlers_by_method key_renew_handlers = {[HTTP_METHOD_POST] = &keys_renew};
 static const handlers_by_method key_rotate_handlers = {[HTTP_METHOD_POST] = &keys_rotate};
+
+static const handlers_by_method key_history_handlers = {
+    [HTTP_METHOD_GET] = &keys_history,
+    [HTTP_METHOD_HEAD] = &keys_history,
+};
+
+static const handlers_by_method key_usage_handlers = {
+    [HTTP_METHOD_GET] = &keys_usage,
+    [HTTP_METHOD_HEAD] = &keys_usage,
+};
 
 static const struct {
     struct text name;
@@ -59,6 +69,8 @@ static const struct {
 } key_parts[] = {
     {TEXT_INIT("renew"), &key_renew_handlers},
     {TEXT_INIT("rotate"), &key_rotate_handlers},
+    {TEXT_INIT("history"), &key_history_handlers},
+    {TEXT_INIT("usage"), &key_usage_handlers},
 };
 
 static const handlers_by_method events_handlers = {
@@ -131,7 +143,6 @@ static bool has_lifecycle(const struct resource *resource) {
 // What serves the records of a resource.
 static const handlers_by_method *find_records(struct exchange *exchange, const struct path *path) {
     const struct resource *resource = exchange->plan->resource;
-    exchange->path_key = path->segments[PATH_KEY];
     if (path->count == 1)
         return &collection_handlers;
     if (path->count == 2 && has_lifecycle(resource) &&
@@ -151,7 +162,6 @@ static const handlers_by_method *find_records(struct exchange *exchange, const s
 static const handlers_by_method *find_built_in(struct exchange *exchange, const struct path *path) {
     if (!text_is(path->segments[PATH_NAME], "keys"))
         return NULL;
-    exchange->path_key = path->segments[PATH_KEY];
     if (path->count < 3)
         return path->count == 1 ? &key_collection_handlers : &key_handlers;
     for (size_t i = 0; i < sizeof key_parts / sizeof key_parts[0]; i++) {
@@ -167,6 +177,8 @@ static const handlers_by_method *find_path(struct exchange *exchange, const stru
     exchange->plan = catalogue_plan(exchange->catalogue, name);
     if (!exchange->plan)
         return path->count == 1 ? own_route(name) : NULL;
+    exchange->path_key = path->segments[PATH_KEY];
+    exchange->path_part = path->segments[PATH_PART];
     const handlers_by_method *handlers = exchange->plan->resource->built_in
                                              ? find_built_in(exchange, path)
                                              : find_records(exchange, path);

@@ -76,6 +76,13 @@ static bool hand_on(struct watch *watch) {
     return all;
 }
 
+static void tell_seen(const struct watch *watch) {
+    for (size_t i = 0; i < watch->item_count; i++) {
+        if (watch->items[i]->on_seen)
+            watch->items[i]->on_seen(watch->items[i], watch->began);
+    }
+}
+
 static void on_done(struct job *job, const struct outcome *outcome) {
     struct watch *watch = job->owner;
     struct failure failure;
@@ -98,6 +105,8 @@ static void on_done(struct job *job, const struct outcome *outcome) {
             soon = true;
         }
     }
+    if (watch->is_known)
+        tell_seen(watch);
     look_in(watch, soon ? 0 : WATCH_INTERVAL);
 }
 
@@ -107,7 +116,8 @@ static void look(struct watch *watch) {
     if (watch->is_out || watch->stopping)
         return;
     watch->job.call_count = watch->is_known ? 1 : watch->call_count;
-    watch->job.deadline = clock_monotonic() + WATCH_TIMEOUT;
+    watch->began = clock_monotonic();
+    watch->job.deadline = watch->began + WATCH_TIMEOUT;
     on_restart(&watch->job);
     watch->is_out = store_submit(watch->session, &watch->job);
     if (!watch->is_out) {

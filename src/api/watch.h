@@ -26,6 +26,10 @@ struct watched {
     // All rows came, and something has changed, perhaps something else. False where it could not be
     // handed on (no memory): it is read again soon.
     bool (*on_changed)(struct watched *watched);
+
+    // What is known is what the database had at a moment (clock_monotonic()), or what it had later;
+    // after on_changed where that is due. May be NULL.
+    void (*on_seen)(struct watched *watched, uint64_t moment);
 };
 
 struct watch {
@@ -40,6 +44,7 @@ struct watch {
     struct job job;    // calls[0] reads the version; the others are those of the items
     size_t call_count; // all calls
     bool is_out;       // the job
+    uint64_t began;    // clock_monotonic() when it was submitted
     bool news;         // came while it was
     bool stopping;
     bool is_known;                    // a version was read with all items

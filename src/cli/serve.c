@@ -52,7 +52,7 @@ struct server {
     struct reload reload;
     struct watch watch;
     struct watched_secrets secrets;
-    struct watched *watched[1];
+    struct watched *watched[2];
     bool is_watching;
     struct worker *workers;
     unsigned worker_count;
@@ -401,8 +401,9 @@ static bool start_watching(struct server *server, struct failure *failure) {
                               hand_out_secrets, server))
         return failure_out_of_memory(failure);
     server->watched[0] = &server->secrets.base;
+    server->watched[1] = &server->keyring.watched;
     server->is_watching = watch_start(&server->watch, &server->loop, store, server->workspace.log,
-                                      server->watched, 1, failure);
+                                      server->watched, 2, failure);
     return server->is_watching;
 }
 
@@ -440,6 +441,7 @@ static void set_options(struct server *server) {
     const struct settings *settings = server->settings;
     server->options.store = server->workspace.store;
     server->options.log = server->workspace.log;
+    keyring_init(&server->keyring);
     server->options.keyring = &server->keyring;
     server->options.query_timeout = settings->query_timeout;
     server->options.key_warning = settings->key_warning;

@@ -240,7 +240,8 @@ static bool make_plans(struct catalogue *catalogue) {
             !table_put(&catalogue->by_name, resource->name, &catalogue->plans[i]))
             return false;
     }
-    return idempotency_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->idempotency);
+    return idempotency_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->idempotency) &&
+           meta_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->meta);
 }
 
 // The finished catalogue, or NULL where anything is wrong.

@@ -6,6 +6,7 @@
 #include "base/diagnostics.h"
 #include "base/table.h"
 #include "resource/idempotency.h"
+#include "resource/meta.h"
 #include "resource/plan.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ struct catalogue {
     struct resource **ranked;    // all by rank: each behind those that it refers to, but for cycles
     struct table by_name;        // to struct plan
     struct idempotency_plan idempotency;
+    struct meta_plan meta;
 };
 
 // Reads every *.yaml of a folder, and the definitions that are part of the program. What is wrong

@@ -94,6 +94,7 @@ struct property {
     bool required;              // must not be null
     bool read_only;             // clients cannot set it
     bool write_only;            // never shown
+    bool counted;               // counted behind the backs of versions: a change leaves it alone
     struct text was;            // the column's former name, or empty
     struct value default_value; // VALUE_NULL: none; texts belong to the arena
     struct expression *default_expression; // or NULL
@@ -223,6 +224,7 @@ struct resource {
     bool versioned;      // what a key names can change, so the table has the column _version
     bool requires_match; // who changes a record must say which one, by If-Match
     bool events;         // each change is noted in the outbox, and told to who listens
+    bool counts;         // one of its properties is counted
 
     // Set by the catalogue, which knows all resources.
     struct referrer *referrers; // the properties that refer to this resource

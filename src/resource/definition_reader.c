@@ -217,6 +217,22 @@ static void read_required(struct definition *definition) {
     }
 }
 
+// Of what is built in: the properties that are counted in the table, beside all changes.
+static void read_counted(const struct definition *definition) {
+    const struct yaml_node *node = yaml_get(definition->root, "counted");
+    if (!node || !definition->built_in ||
+        !reading_expect(definition->reading, node, YAML_SEQUENCE, "counted"))
+        return;
+    for (size_t i = 0; i < node->sequence.count; i++) {
+        const struct yaml_node *item = node->sequence.items[i];
+        struct property *property = resource_property(definition->resource, item->scalar);
+        if (property && property->read_only)
+            property->counted = definition->resource->counts = true;
+        else
+            reading_note(definition->reading, item, "only what is `readOnly` can be counted");
+    }
+}
+
 // Two properties that claim one former name.
 static void check_former_names(struct definition *definition) {
     const struct resource *resource = definition->resource;
@@ -393,7 +409,7 @@ static const char *const top_words[] = {
 
 static const char *const built_in_words[] = {
     "table",  "description", "key",    "access",  "actions",   "required", "properties",
-    "unique", "indexes",     "checks", "filters", "lifecycle", NULL,
+    "unique", "indexes",     "checks", "filters", "lifecycle", "counted",  NULL,
 };
 
 static const struct refused_keyword refused_words[] = {
@@ -429,6 +445,7 @@ static bool read_root(struct definition *definition) {
         return false;
     read_required(definition);
     read_properties(definition);
+    read_counted(definition);
     definition_link_key(definition);
     definition_link_lifecycle(definition);
     return true;

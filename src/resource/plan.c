@@ -8,9 +8,11 @@
 #include <assert.h>
 
 // Whether an update writes a property. A key never changes, and neither does what a digest is of:
-// the record would no longer be found under its own content.
+// the record would no longer be found under its own content. What is counted may have been counted
+// up since it was read.
 static bool is_changeable(const struct resource *resource, const struct property *property) {
-    return property != resource->key.property && property != resource->key.source;
+    return property != resource->key.property && property != resource->key.source &&
+           !property->counted;
 }
 
 // Whether a client or trestle gives the value of a new record, and not the database.

@@ -302,7 +302,8 @@ static void replace_member(const struct validation *validation, const struct pro
     *value = value_null();
     if (property->read_only) {
         *value = stored[property->index];
-        check_read_only(validation, property, member, *value);
+        if (!property->counted) // which goes on while somebody looks at it
+            check_read_only(validation, property, member, *value);
     } else if (!member && property == resource->key.property) {
         *value = stored[property->index];
     } else if (!member || read_member(validation, property, member, value)) {

@@ -311,11 +311,59 @@ def test_an_end_and_for_ever_follow_each_other(admin):
     changed = admin.patch(path, {"expires_at": "2901-01-01T00:00:00Z"}).json()
     assert changed["never_expires"] is False
     assert changed["expires_at"] == "2901-01-01T00:00:00.000Z"
-    assert pointers(admin.patch(path, {"expires_at": None})) == [""]
+    assert pointers(admin.patch(path, {"expires_at": None})) == ["/expires_at"]
     assert pointers(admin.patch(path, {"never_expires": True,
                                        "expires_at": "2901-01-01T00:00:00Z"})) == [""]
     assert pointers(admin.patch(path, {"active": None})) == ["/active"]
     assert pointers(admin.patch(path, {"scopes": ["notes:read", "zip:read"]})) == ["/scopes/1"]
+
+
+JSON_PATCH = {"Content-Type": "application/json-patch+json"}
+END = "2901-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("for_ever, change, expected", [
+    # What one says, the other follows.
+    (False, {"never_expires": True}, (True, None)),
+    (True, {"expires_at": END}, (False, END)),
+    (True, {"never_expires": False}, (False, "15 days")),
+    (True, {"never_expires": False, "expires_at": END}, (False, END)),
+    (False, {"never_expires": True, "expires_at": None}, (True, None)),
+    (False, {"never_expires": False}, (False, "15 days")),
+    (True, {"expires_at": None}, (True, None)),
+    (False, [("replace", "/never_expires", True)], (True, None)),
+    (True, [("replace", "/expires_at", END)], (False, END)),
+    (True, [("replace", "/never_expires", False)], (False, "15 days")),
+    (False, [("test", "/never_expires", False), ("replace", "/never_expires", True)],
+     (True, None)),
+    (False, [("test", "/name", "test"), ("replace", "/never_expires", True),
+             ("replace", "/expires_at", None)], (True, None)),
+    # What fits nothing.
+    (False, {"expires_at": None}, "/expires_at"),
+    (True, {"never_expires": True, "expires_at": END}, ""),
+    (False, {"never_expires": True, "expires_at": END}, ""),
+    (True, {"never_expires": False, "expires_at": None}, "/expires_at"),
+    (False, [("replace", "/expires_at", None)], "/expires_at"),
+    (True, [("replace", "/never_expires", True), ("replace", "/expires_at", END)], ""),
+])
+def test_an_end_or_for_ever(admin, for_ever, change, expected):
+    key = make(admin, **({"never_expires": True} if for_ever else {}))
+    path = f"/keys/{key['id']}"
+    headers = {}
+    if isinstance(change, list):
+        change = [{"op": op, "path": where, "value": value} for op, where, value in change]
+        headers = JSON_PATCH
+    response = admin.patch(path, change, headers=headers)
+    if isinstance(expected, str):
+        assert pointers(response) == [expected]
+        return
+    assert response.status_code == 200, response.text
+    never, end = expected
+    assert response.json()["never_expires"] is never
+    if end == "15 days":
+        assert abs(instant(response.json()["expires_at"]) - now() - 15 * DAY) < DAY / 24
+    else:
+        assert response.json()["expires_at"] == end
 
 
 def test_a_key_that_is_made_inactive_and_active_again(server, admin):
@@ -519,6 +567,55 @@ def test_an_idempotency_record_has_no_secret(server, admin):
         kept = connection.execute("SELECT body FROM trestle_idempotency").fetchall()
     bodies = b"".join(bytes(row[0]) for row in kept)
     assert key["id"].encode() in bodies and secret[11:].encode() not in bodies
+
+
+# History
+
+def test_what_was_done_to_a_key_and_by_whom(server, admin):
+    key = make(admin, "notes:read", name="watched")
+    other = make(admin, "admin")
+    path = f"/keys/{key['id']}"
+    client = holder(server, other)
+    renamed = admin.patch(path, {"name": "other"})
+    admin.patch(path, {"name": "other"})  # changes nothing, and is not noted
+    client.patch(path, {"active": False})
+    admin.request("POST", path + "/renew")
+    admin.request("POST", path + "/rotate")
+    history = admin.list(path + "/history")
+    assert [(one["action"], one["by"]) for one in history] == [
+        ("create", "admin"), ("update", "admin"), ("update", f"key:{other['id']}"),
+        ("renew", "admin"), ("rotate", "admin")]
+    assert history[0]["changes"]["scopes"] == ["notes:read"]
+    assert history[0]["changes"]["name"] == "watched"
+    assert history[1]["changes"] == {"name": "other"}
+    assert history[1]["request_id"] == renamed.headers["X-Request-Id"]
+    assert history[2]["changes"] == {"active": False}
+    assert set(history[4]["changes"]) == {"prefix", "rotated_at", "previous_expires_at"}
+    assert all(one["key_id"] == key["id"] for one in history)
+    assert key["secret"][11:] not in json.dumps(history)
+    # As any list.
+    assert admin.list(path + "/history", action="update", sort="-at", limit=1) == [history[2]]
+    assert admin.list(path + "/history", filter="by = 'admin'", fields="action") == [
+        {"action": one["action"]} for one in history if one["by"] == "admin"]
+    pages = list(admin.walk(path + "/history", limit=2))
+    assert [one for page in pages for one in page] == history and len(pages) == 3
+    assert admin.head(path + "/history").status_code == 200
+    # It outlives the key.
+    admin.delete(path)
+    gone = admin.list(path + "/history")
+    assert gone[:-1] == history and gone[-1]["action"] == "delete"
+    assert gone[-1]["changes"] is None
+    problem(admin.get(path), 404)
+
+
+def test_whose_history_there_is_none(server, admin):
+    key = make(admin, "*:read", "*:write")
+    problem(holder(server, key).get(f"/keys/{key['id']}/history"), 403)
+    problem(server.public.get(f"/keys/{key['id']}/history"), 401)
+    problem(admin.get("/keys/01890000-0000-7000-8000-000000000000/history"), 404, "not-found")
+    problem(admin.get("/keys/7/history"), 400, "invalid-key")
+    problem(admin.post(f"/keys/{key['id']}/history", {}), 405)
+    problem(admin.get(f"/keys/{key['id']}/history?nothing=1"), 400, "unknown-parameter")
 
 
 # Warning

@@ -82,6 +82,66 @@ static void nothing_is_trusted_for_long(void **state) {
     key_cache_close(&cache);
 }
 
+// The watch looks at the moment `moment`, and tells what it saw.
+static void look(struct keyring *watched, uint64_t moment, bool changed) {
+    if (changed)
+        assert_true(watched->watched.on_changed(&watched->watched));
+    watched->watched.on_seen(&watched->watched, moment);
+}
+
+static void what_the_watch_sees_unchanged_goes_on_to_count(void **state) {
+    static struct keyring watched;
+    struct key_cache cache;
+    struct failure failure;
+    watched = (struct keyring){0};
+    keyring_init(&watched);
+    assert_true(key_cache_open(&cache, &watched, &failure));
+    look(&watched, 10000, true);
+    assert_int_equal(find(&cache, 1, 10001), -1);
+    put(&cache, 1, 10010);
+    put_nothing(&cache, 2, 10010);
+    for (uint64_t now = 10000; now < 10010 + KEY_TRUST_MOST - KEY_TRUST; now += 250) {
+        look(&watched, now, false);
+        assert_int_equal(find(&cache, 1, now + KEY_TRUST - 1), 1);
+        assert_int_equal(find(&cache, 2, now + KEY_TRUST - 1), 0);
+    }
+    // It cannot look any more.
+    look(&watched, 50000, false);
+    assert_int_equal(find(&cache, 3, 50010), -1);
+    look(&watched, 50500, false);
+    put(&cache, 3, 50100);
+    assert_int_equal(find(&cache, 3, 50500 + KEY_TRUST - 1), 1);
+    assert_int_equal(find(&cache, 3, 50500 + KEY_TRUST), -1);
+    // It can again, and nothing has changed; or nobody could tell.
+    look(&watched, 52000, false);
+    assert_int_equal(find(&cache, 3, 52010), 1);
+    look(&watched, 52001 + KEYRING_GAP, false);
+    assert_int_equal(find(&cache, 3, 52001 + KEYRING_GAP), -1);
+    // Something has.
+    put(&cache, 3, 55000);
+    assert_int_equal(find(&cache, 3, 55001), 1);
+    look(&watched, 55010, true);
+    assert_int_equal(find(&cache, 3, 55011), -1);
+    key_cache_close(&cache);
+}
+
+static void by_hand_it_is_seen_in_the_end(void **state) {
+    static struct keyring watched;
+    struct key_cache cache;
+    struct failure failure;
+    watched = (struct keyring){0};
+    keyring_init(&watched);
+    assert_true(key_cache_open(&cache, &watched, &failure));
+    look(&watched, 1000, true);
+    assert_int_equal(find(&cache, 1, 1001), -1);
+    put(&cache, 1, 1010);
+    for (uint64_t now = 1250; now < 1010 + KEY_TRUST_MOST; now += 250)
+        look(&watched, now, false);
+    assert_int_equal(find(&cache, 1, 1010 + KEY_TRUST_MOST - 1), 1);
+    assert_int_equal(find(&cache, 1, 1010 + KEY_TRUST_MOST), -1);
+    key_cache_close(&cache);
+}
+
 static void what_was_under_way_when_keys_changed_is_not_taken(void **state) {
     struct key_cache cache;
     struct failure failure;
@@ -182,6 +242,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_put_is_found),
         cmocka_unit_test(nothing_is_trusted_for_long),
+        cmocka_unit_test(what_the_watch_sees_unchanged_goes_on_to_count),
+        cmocka_unit_test(by_hand_it_is_seen_in_the_end),
         cmocka_unit_test(what_was_under_way_when_keys_changed_is_not_taken),
         cmocka_unit_test(guesses_drive_nothing_out),
         cmocka_unit_test(more_keys_than_it_holds),

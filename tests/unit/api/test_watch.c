@@ -20,6 +20,9 @@ struct probe {
     unsigned begun;
     unsigned changed;
     unsigned failures; // times that on_changed fails
+    unsigned seen;
+    uint64_t seen_at;
+    unsigned changed_when_seen;
 };
 
 struct rig {
@@ -63,6 +66,14 @@ static bool on_changed(struct watched *watched) {
     return true;
 }
 
+static void on_seen(struct watched *watched, uint64_t moment) {
+    struct probe *probe = (struct probe *)watched;
+    assert_true(moment >= probe->seen_at && moment <= clock_monotonic());
+    probe->seen++;
+    probe->seen_at = moment;
+    probe->changed_when_seen = probe->changed;
+}
+
 static void listen_to_tests(struct store_session *session, void (*on_news)(void *owner),
                             void *owner) {
     the_rig->on_news = on_news;
@@ -79,7 +90,8 @@ static void probe_init(struct probe *probe, size_t calls) {
                                    .call_count = calls,
                                    .on_begin = calls ? on_begin : NULL,
                                    .on_row = calls ? on_row : NULL,
-                                   .on_changed = on_changed};
+                                   .on_changed = on_changed,
+                                   .on_seen = on_seen};
 }
 
 static int set_up(void **state) {
@@ -175,6 +187,9 @@ static void everything_is_read_once_and_again_when_the_version_changes(void **st
     assert_int_equal(rig->second.changed, 2);
     assert_string_equal(rig->first.rows, ""); // a look forgets them
     assert_true(clock_monotonic() - began >= 4 * WATCH_INTERVAL - 20);
+    // The look that found another version told nothing that it could not tell.
+    assert_int_equal(rig->second.seen, 5);
+    assert_int_equal(rig->second.changed_when_seen, 2);
 }
 
 static void rows_come_with_the_number_of_their_own_call(void **state) {
@@ -235,6 +250,7 @@ static void a_database_that_is_away_is_looked_at_again(void **state) {
     play(rig);
     assert_int_equal(rig->first.changed, 2);
     assert_int_equal(rig->second.changed, 2);
+    assert_int_equal(rig->first.seen, 3);
 }
 
 static void what_could_not_be_handed_on_is_read_again(void **state) {
@@ -248,6 +264,7 @@ static void what_could_not_be_handed_on_is_read_again(void **state) {
     play(rig);
     assert_int_equal(rig->first.changed, 3);
     assert_int_equal(rig->second.changed, 1);
+    assert_int_equal(rig->second.seen, 2);
 }
 
 static void news_is_looked_at_at_once(void **state) {
