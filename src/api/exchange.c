@@ -134,6 +134,12 @@ static void release(struct exchange *exchange) {
     catalogue_release(exchange->catalogue);
 }
 
+static void count_use(struct exchange *exchange, unsigned status) {
+    const struct identity *identity = &exchange->identity;
+    if (identity->kind == IDENTITY_KEY)
+        usage_count(&exchange->service->usage, identity->key_id, exchange->now, status);
+}
+
 // The fields that every answer has.
 static void write_common_fields(struct exchange *exchange, struct http_answer *answer) {
     http_answer_field(answer, "X-Request-Id", exchange->request_id);
@@ -142,6 +148,7 @@ static void write_common_fields(struct exchange *exchange, struct http_answer *a
 
 void exchange_stream_begin(struct exchange *exchange, bool endless) {
     write_common_fields(exchange, &exchange->answer);
+    count_use(exchange, exchange->answer.status);
     http_stream_begin(exchange->request, &exchange->answer, endless);
     exchange->streams = true;
 }
@@ -168,6 +175,7 @@ static void answer(struct exchange *exchange) {
         return;
     }
     write_common_fields(exchange, &answer);
+    count_use(exchange, answer.status);
     release(exchange);
     http_answer(request, &answer); // the exchange is gone with the request
 }

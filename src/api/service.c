@@ -64,6 +64,7 @@ static void on_answered(void *context, const struct http_request *request, unsig
 
 static void close_parts(struct service *service) {
     key_cache_close(&service->key_cache);
+    usage_close(&service->usage);
     arena_free(&service->arena);
 }
 
@@ -76,9 +77,15 @@ static void on_detached(void *owner) {
         service->on_stopped(service->owner);
 }
 
-static void on_listeners_closed(void *owner) {
+static void on_usage_stopped(void *owner) {
     struct service *service = owner;
     store_detach(service->session, on_detached, service);
+}
+
+// Every request has its answer, and is counted.
+static void on_listeners_closed(void *owner) {
+    struct service *service = owner;
+    usage_stop(&service->usage, on_usage_stopped, service);
 }
 
 static void on_server_stopped(void *owner) {
@@ -139,7 +146,8 @@ static bool open_parts(struct service *service, struct failure *failure) {
     const struct dialect *dialect = dialect_of(store_dialect(service->options->store));
     if (!random_bytes(&service->request_seed, sizeof service->request_seed))
         return failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
-    if (!key_lookup_plan_make(&service->arena, dialect, &service->key_lookup))
+    if (!key_lookup_plan_make(&service->arena, dialect, &service->key_lookup) ||
+        !usage_open(&service->usage, &service->arena, dialect, service->options->log))
         return failure_out_of_memory(failure);
     return key_cache_open(&service->key_cache, service->options->keyring, failure) &&
            store_attach(service->options->store, service->loop, &service->session, failure);
@@ -164,6 +172,7 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
             close(sockets[i]);
         return false;
     }
+    usage_start(&service->usage, loop, service->session);
     service->catalogue = catalogue_retain(catalogue);
     bool ok = !options->feed || listeners_open(&service->listeners, service, options->feed,
                                                options->events_heartbeat, failure);

@@ -7,6 +7,7 @@
 #include "api/listeners.h"
 #include "api/secrets.h"
 #include "api/sweeper.h"
+#include "api/usage.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
 
@@ -41,6 +42,7 @@ struct service {
     struct http_handler handler;
     struct key_cache key_cache;
     struct key_lookup_plan key_lookup;
+    struct usage usage; // of API keys
     struct arena arena; // of what it needs as long as it lives
     struct sweeper sweeper;
     uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them

@@ -3,9 +3,11 @@
 #include "api/service.h"
 #include "base/clock.h"
 
-// So many answers are forgotten in one job; milliseconds from one to the next while there are more,
-// and when there are not: a part of the time for which they are kept, within bounds.
+// So many rows of each kind are forgotten in one job; milliseconds from one to the next while there
+// are more, and when there are not: a part of the time for which they are kept, within bounds.
 enum { SWEEP_COUNT = 100, PAUSE = 20, PART = 10, LEAST_INTERVAL = 500, MOST_INTERVAL = 60000 };
+
+enum { DAY = 86400000, DATE_SIZE = 10 };
 
 static void on_timer(uv_timer_t *timer);
 
@@ -22,24 +24,36 @@ static void on_done(struct job *job, const struct outcome *outcome) {
     struct sweeper *sweeper = job->owner;
     catalogue_release(sweeper->catalogue);
     sweeper->catalogue = NULL;
+    bool more = sweeper->calls[0].rows == SWEEP_COUNT || sweeper->calls[1].rows == SWEEP_COUNT;
     if (sweeper->running)
-        wait(sweeper, outcome->kind == OUTCOME_DONE && sweeper->call.rows == SWEEP_COUNT);
+        wait(sweeper, outcome->kind == OUTCOME_DONE && more);
+}
+
+static void plan(struct sweeper *sweeper) {
+    const struct statement *statements[] = {&sweeper->catalogue->idempotency.forget,
+                                            &sweeper->service->usage.forget};
+    int64_t now = clock_now();
+    timestamp_format(now, sweeper->now);
+    timestamp_format(now - (int64_t)USAGE_DAYS * DAY, sweeper->day);
+    sweeper->parameters[0][0] =
+        value_text(VALUE_TIMESTAMP, text_of(sweeper->now, sizeof sweeper->now));
+    sweeper->parameters[1][0] = value_text(VALUE_DATE, text_of(sweeper->day, DATE_SIZE));
+    for (size_t i = 0; i < 2; i++) {
+        sweeper->parameters[i][1] = value_integer(SWEEP_COUNT);
+        sweeper->calls[i] = (struct call){.statement = statements[i],
+                                          .parameters = sweeper->parameters[i],
+                                          .parameter_count = 2,
+                                          .expect = EXPECT_ANY};
+    }
 }
 
 static void on_timer(uv_timer_t *timer) {
     struct sweeper *sweeper = timer->data;
     sweeper->catalogue = catalogue_retain(sweeper->service->catalogue);
-    timestamp_format(clock_now(), sweeper->now);
-    sweeper->parameters[0] =
-        value_text(VALUE_TIMESTAMP, text_of(sweeper->now, sizeof sweeper->now));
-    sweeper->parameters[1] = value_integer(SWEEP_COUNT);
-    sweeper->call = (struct call){.statement = &sweeper->catalogue->idempotency.forget,
-                                  .parameters = sweeper->parameters,
-                                  .parameter_count = 2,
-                                  .expect = EXPECT_ANY};
+    plan(sweeper);
     sweeper->job = (struct job){.kind = JOB_WRITE,
-                                .calls = &sweeper->call,
-                                .call_count = 1,
+                                .calls = sweeper->calls,
+                                .call_count = 2,
                                 .owner = sweeper,
                                 .on_done = on_done};
     if (store_submit(sweeper->service->session, &sweeper->job))

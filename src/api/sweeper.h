@@ -1,6 +1,7 @@
-// A sweeper forgets the answers that were kept for an Idempotency-Key and have expired, a few in
-// each job, so that no other write waits long. One service of a process has one; those of several
-// processes do not get in each other's way. It belongs to its service, and to its loop's thread.
+// A sweeper forgets what has been kept long enough, a few rows in each job, so that no other write
+// waits long: the answers that were kept for an Idempotency-Key, and how API keys were used. One
+// service of a process has one; those of several processes do not get in each other's way. It
+// belongs to its service, and to its loop's thread.
 #pragma once
 
 #include "base/timestamp.h"
@@ -15,9 +16,10 @@ struct sweeper {
     struct service *service;
     struct catalogue *catalogue; // a reference, while a job is out
     struct job job;
-    struct call call;
-    struct value parameters[2];
+    struct call calls[2]; // the answers, the use of keys
+    struct value parameters[2][2];
     char now[TIMESTAMP_SIZE];
+    char day[TIMESTAMP_SIZE]; // the first one that is kept
     bool running;
 };
 

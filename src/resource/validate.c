@@ -191,6 +191,12 @@ static void check_read_only(const struct validation *validation, const struct pr
                      "is read-only: leave it out, or send what is stored");
 }
 
+// Whether a change must leave it as it is. What is counted goes on while somebody looks at it, so
+// whatever is sent of it is passed over.
+static bool is_fixed(const struct resource *resource, const struct property *property) {
+    return (property->read_only && !property->counted) || property == resource->key.property;
+}
+
 static void check_required(const struct validation *validation, const struct property *property,
                            struct value value) {
     struct json_path path = {.name = property->name};
@@ -302,7 +308,7 @@ static void replace_member(const struct validation *validation, const struct pro
     *value = value_null();
     if (property->read_only) {
         *value = stored[property->index];
-        if (!property->counted) // which goes on while somebody looks at it
+        if (is_fixed(resource, property))
             check_read_only(validation, property, member, *value);
     } else if (!member && property == resource->key.property) {
         *value = stored[property->index];
@@ -364,7 +370,7 @@ static void check_patch(const struct validation *validation, const json_t *patch
             fault_unknown(validation, name);
         if (!property)
             continue;
-        bool fixed = property->read_only || property == validation->resource->key.property;
+        bool fixed = is_fixed(validation->resource, property);
         if (fixed && json_is_null(value) && !value_is_null(stored[property->index]))
             schema_fault(validation->faults, &path, "is read-only and cannot be removed");
         check_removals(&property->schema, value, &path, validation->faults);
@@ -421,8 +427,8 @@ static void check_kept(const struct validation *validation, const json_t *patche
     for (size_t i = 0; i < resource->property_count; i++) {
         const struct property *property = &resource->properties[i];
         struct json_path path = {.name = property->name};
-        if ((property->read_only || property == resource->key.property) && !property->write_only &&
-            !value_is_null(stored[i]) && !member_of(patched, property))
+        if (is_fixed(resource, property) && !property->write_only && !value_is_null(stored[i]) &&
+            !member_of(patched, property))
             schema_fault(validation->faults, &path, "is read-only and cannot be removed");
     }
 }

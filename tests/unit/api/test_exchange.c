@@ -892,13 +892,19 @@ static void keys_where_they_mean_nothing(void **state) {
 }
 
 // As many as go into one job tell that there may be more; a failure is no reason to stop.
-static void expired_answers_are_forgotten(void **state) {
-    const struct scripted_call many = {.sql = "DELETE FROM trestle_idempotency", .changes = 100};
-    const struct scripted_call few = {.sql = "DELETE FROM trestle_idempotency", .changes = 99};
+static void what_was_kept_long_enough_is_forgotten(void **state) {
+    static const char answers[] = "DELETE FROM trestle_idempotency";
+    static const char uses[] = "DELETE FROM trestle_key_usage";
+    const struct scripted_call many[] = {{.sql = answers, .changes = 100},
+                                         {.sql = uses, .changes = 0}};
+    const struct scripted_call many_uses[] = {{.sql = answers, .changes = 0},
+                                              {.sql = uses, .changes = 100}};
+    const struct scripted_call few[] = {{.sql = answers, .changes = 99},
+                                        {.sql = uses, .changes = 99}};
     const struct scripted_job script[] = {
-        {.calls = &many, .call_count = 1},   {.calls = &many, .call_count = 1},
-        {.calls = &few, .call_count = 1},    {.refused = true},
-        {.outcome = {.kind = OUTCOME_BUSY}}, {.calls = &few, .call_count = 1}};
+        {.calls = many, .call_count = 2},    {.calls = many_uses, .call_count = 2},
+        {.calls = few, .call_count = 2},     {.refused = true},
+        {.outcome = {.kind = OUTCOME_BUSY}}, {.calls = few, .call_count = 2}};
     struct rig *rig = rig_start(script, 6);
     service_sweep(&rig->service);
     while (scripted_store_left(rig->options.store) > 3)
@@ -946,7 +952,7 @@ int main(void) {
         cmocka_unit_test(only_the_answer_is_kept),
         cmocka_unit_test(content_that_is_there_is_an_answer_too),
         cmocka_unit_test(keys_where_they_mean_nothing),
-        cmocka_unit_test(expired_answers_are_forgotten),
+        cmocka_unit_test(what_was_kept_long_enough_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
