@@ -196,6 +196,8 @@ def test_a_key_that_goes_while_it_is_used_is_in_nobodys_way(server):
         assert server.client(key["secret"]).get("/notes").status_code == 200
     server.admin.delete(f"/keys/{gone['id']}")
     wait_until(lambda: shown(server, stays)["total_requests"] == 1, "it is written", BEHIND)
+    wait_until(lambda: server.admin.get(f"/keys/{gone['id']}/usage").status_code == 200,
+               "it is written", BEHIND)
     assert totals(server, gone)[0] == 1
     problem(server.admin.get(f"/keys/{gone['id']}"), 404)
 
