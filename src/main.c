@@ -1,4 +1,5 @@
 // The program: a table of commands, and what runs the one that is asked for.
+#include "cli/agent.h"
 #include "cli/backup.h"
 #include "cli/check.h"
 #include "cli/command.h"
@@ -72,9 +73,9 @@ static const struct command help_command = {
 };
 
 static const struct command *const commands[] = {
-    &serve_command, &check_command,  &migrate_command,   &import_command,  &export_command,
-    &copy_command,  &backup_command, &supervise_command, &version_command, &help_command,
-    NULL,
+    &serve_command,     &check_command,   &migrate_command, &import_command,
+    &export_command,    &copy_command,    &backup_command,  &agent_command,
+    &supervise_command, &version_command, &help_command,    NULL,
 };
 
 int main(int argc, char **argv) {

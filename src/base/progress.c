@@ -139,14 +139,9 @@ static void append_bar(struct buffer *out, double part, size_t width) {
     buffer_append_byte(out, ']');
 }
 
-// What stands right of the bar.
-static void append_figures(struct buffer *out, const struct progress *progress, uint64_t now) {
-    bool total_known = progress->work.total > 0;
-    if (total_known)
-        buffer_format(out, " %3u%%", (unsigned)(part_done(progress) * 100));
-    buffer_append_string(out, "  ");
+static void append_amounts(struct buffer *out, const struct progress *progress) {
     append_amount(out, progress, progress->work.done);
-    if (total_known) {
+    if (progress->work.total > 0) {
         buffer_append_byte(out, '/');
         append_amount(out, progress, progress->work.total);
     }
@@ -154,6 +149,16 @@ static void append_figures(struct buffer *out, const struct progress *progress, 
     buffer_append_string(out, "  ");
     append_rate(out, progress, progress->rate);
     buffer_append_string(out, "  ");
+}
+
+// What stands right of the bar.
+static void append_figures(struct buffer *out, const struct progress *progress, uint64_t now) {
+    bool total_known = progress->work.total > 0;
+    if (total_known)
+        buffer_format(out, " %3u%%", (unsigned)(part_done(progress) * 100));
+    buffer_append_string(out, "  ");
+    if (!progress->work.is_share)
+        append_amounts(out, progress);
     append_remaining(out, progress, now);
 }
 
@@ -193,19 +198,26 @@ static void draw_bar(struct progress *progress, uint64_t now) {
     progress->drawn = true;
 }
 
+static void write_amounts(struct buffer *out, const struct progress *progress) {
+    append_amount(out, progress, progress->work.done);
+    if (progress->work.total > 0) {
+        buffer_append_string(out, " of ");
+        append_amount(out, progress, progress->work.total);
+    }
+    append_unit(out, progress);
+    if (progress->work.total > 0)
+        buffer_format(out, " (%u%%)", (unsigned)(part_done(progress) * 100));
+    buffer_append_string(out, ", ");
+    append_rate(out, progress, progress->rate);
+}
+
 static void write_line(const struct progress *progress, uint64_t now) {
     struct buffer out = {0};
     buffer_format(&out, "%s: ", progress->work.label);
-    append_amount(&out, progress, progress->work.done);
-    if (progress->work.total > 0) {
-        buffer_append_string(&out, " of ");
-        append_amount(&out, progress, progress->work.total);
-    }
-    append_unit(&out, progress);
-    if (progress->work.total > 0)
-        buffer_format(&out, " (%u%%)", (unsigned)(part_done(progress) * 100));
-    buffer_append_string(&out, ", ");
-    append_rate(&out, progress, progress->rate);
+    if (progress->work.is_share)
+        buffer_format(&out, "%u%%", (unsigned)(part_done(progress) * 100));
+    else
+        write_amounts(&out, progress);
     buffer_append_string(&out, ", ");
     append_remaining(&out, progress, now);
     buffer_append_byte(&out, '\n');

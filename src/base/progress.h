@@ -9,6 +9,7 @@
 struct progress_work {
     const char *label; // "Importing packages"; it must live as long as the progress
     const char *unit;  // "records"; NULL: bytes, shown as KiB, MiB, …
+    bool is_share;     // total and done are some measure that nobody wants to see: only "40%"
     uint64_t total;    // 0 where it is not known
     uint64_t done;     // what an earlier attempt has done; it does not count for the rate
 };

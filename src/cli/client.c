@@ -247,16 +247,34 @@ static bool take_ended(struct client *client) {
     return any;
 }
 
-void client_run(struct client *client, unsigned timeout) {
+void client_run_with(struct client *client, int descriptor, unsigned timeout) {
+    struct curl_waitfd other = {.fd = descriptor, .events = CURL_WAIT_POLLIN};
     int running;
     unsigned wait = begin_due(client, timeout);
     (void)curl_multi_perform(client->multi, &running);
     if (take_ended(client))
         return;
-    (void)curl_multi_poll(client->multi, NULL, 0, (int)wait, NULL);
+    (void)curl_multi_poll(client->multi, &other, descriptor >= 0, (int)wait, NULL);
     (void)begin_due(client, timeout);
     (void)curl_multi_perform(client->multi, &running);
     (void)take_ended(client);
+}
+
+void client_run(struct client *client, unsigned timeout) {
+    client_run_with(client, -1, timeout);
+}
+
+void client_cancel(struct client *client, struct client_request *request) {
+    for (struct client_request **place = &client->waiting; *place; place = &(*place)->next) {
+        if (*place == request) {
+            *place = request->next;
+            return;
+        }
+    }
+    (void)curl_multi_remove_handle(client->multi, request->handle);
+    curl_easy_cleanup(request->handle);
+    client->running--;
+    request->handle = NULL;
 }
 
 static void on_asked(struct client_request *request) {
@@ -367,6 +385,13 @@ void client_explain(const struct client_request *request, struct buffer *out) {
     json_decref(problem);
 }
 
+bool client_is_problem(const struct client_request *request, const char *type) {
+    char member[80];
+    int size = snprintf(member, sizeof member, "problem:%s\"", type);
+    return request->answer.size &&
+           memmem(request->answer.data, request->answer.size, member, (size_t)size);
+}
+
 // ---- Finding a server
 
 static bool address_server(const struct listen_address *address, struct arena *arena,
@@ -403,6 +428,15 @@ static bool answers(const struct client_server *server) {
     client_request_free(&request);
     client_close(client);
     return ok;
+}
+
+bool client_guess_server(const struct listen_list *listen, struct arena *arena,
+                         struct client_server *ret_server) {
+    for (size_t i = 0; i < listen->count; i++) {
+        if (address_server(&listen->items[i], arena, ret_server))
+            return true;
+    }
+    return false;
 }
 
 bool client_find_server(const struct listen_list *listen, struct arena *arena,

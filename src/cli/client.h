@@ -56,6 +56,13 @@ void client_send(struct client *client, struct client_request *request, unsigned
 // Lets things go on for as long as something does, but no longer than `timeout` milliseconds.
 void client_run(struct client *client, unsigned timeout);
 
+// The same; it ends, too, when something may be read from a descriptor (-1: none).
+void client_run_with(struct client *client, int descriptor, unsigned timeout);
+
+// Gives a request up that was sent and is not done; on_done is not called. The server may have got
+// it.
+void client_cancel(struct client *client, struct client_request *request);
+
 // Sends one request and waits for its answer; on_done is not called.
 void client_ask(struct client *client, struct client_request *request);
 
@@ -68,6 +75,14 @@ bool client_link(const struct client_request *request, const char *relation, str
 
 // What an answer that is no success says, for people: the problem's detail and each of its errors.
 void client_explain(const struct client_request *request, struct buffer *out);
+
+// Whether the answer is a problem of a type, "overtaken".
+bool client_is_problem(const struct client_request *request, const char *type);
+
+// Where the first of the addresses that has a way for clients would be served. Its url is put into
+// the arena. False where there is none.
+bool client_guess_server(const struct listen_list *listen, struct arena *arena,
+                         struct client_server *ret_server);
 
 // Whether a running server answers at one of the addresses; `ret_server` then says where. Its url
 // is put into the arena.

@@ -348,7 +348,7 @@ static int run_with_settings(struct command_line *line) {
     struct settings settings;
     diagnostics_init(&diagnostics, &line->arena);
     line->sources.reads_secrets =
-        (command->uses & (USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT)) != 0;
+        (command->uses & (USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT | USED_BY_AGENT)) != 0;
     if (!settings_read(&line->sources, &settings, &diagnostics))
         return refuse_settings(line, &diagnostics);
     line->invocation.settings = &settings;

@@ -199,14 +199,8 @@ static void on_found(struct slot *slot) {
     json_decref(page);
 }
 
-// Whether the answer is a problem of this type.
-static bool is_problem(const struct client_request *request, const char *type) {
-    const struct buffer *answer = &request->answer;
-    return answer->size && memmem(answer->data, answer->size, type, strlen(type));
-}
-
 static bool is_dangling(const struct slot *slot) {
-    return slot->request.status == 409 && is_problem(&slot->request, "problem:reference-missing\"");
+    return slot->request.status == 409 && client_is_problem(&slot->request, "reference-missing");
 }
 
 static void on_replaced(struct slot *slot) {
@@ -286,7 +280,8 @@ static void on_no_answer(struct slot *slot) {
 
 static void on_done(struct client_request *request) {
     struct slot *slot = request->owner;
-    if (request->status == 0 || (request->status == 503 && is_problem(request, "outcome-unknown")))
+    if (request->status == 0 ||
+        (request->status == 503 && client_is_problem(request, "outcome-unknown")))
         on_no_answer(slot);
     else if (request->status == 503 || request->status == 429)
         repeat(slot);

@@ -52,6 +52,23 @@ bool remote_find(const struct invocation *invocation, struct arena *arena, bool 
     return true;
 }
 
+bool remote_name(const struct invocation *invocation, struct arena *arena,
+                 struct client_server *ret_server, struct failure *failure) {
+    const char *url = invocation_option(invocation, "server");
+    struct client_server server = {0};
+    const char *key = NULL;
+    if (!read_key(invocation, &key, failure))
+        return false;
+    if (url ? !read_server(url, arena, &server, failure)
+            : !client_guess_server(&invocation->settings->listen, arena, &server))
+        return url ? false
+                   : failure_set(failure, FAILURE_INVALID_SETTING,
+                                 "`listen` has no address for clients; name one by --server");
+    server.key = key;
+    *ret_server = server;
+    return true;
+}
+
 static void refuse_resource(const struct catalogue *catalogue, const char *name,
                             struct failure *failure) {
     struct suggestion suggestion = {.word = text_from_string(name)};

@@ -27,6 +27,11 @@
 bool remote_find(const struct invocation *invocation, struct arena *arena, bool *ret_is_remote,
                  struct client_server *ret_server, struct failure *failure);
 
+// For who waits for a server: the one that --server names, else where one would listen; nobody is
+// asked. The key is that of --key or the settings.
+bool remote_name(const struct invocation *invocation, struct arena *arena,
+                 struct client_server *ret_server, struct failure *failure);
+
 // The plan of the resource that the first argument names; NULL and a failure that suggests another
 // where there is none, or its definition has no such action.
 const struct plan *remote_resource(const struct catalogue *catalogue, const char *name,

@@ -30,7 +30,7 @@ enum {
     SERVING = USED_BY_SERVE,
     READING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT,
     STORING = READING | USED_BY_COPY,
-    CALLING = USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT,
+    CALLING = USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT | USED_BY_AGENT,
     STARTING = USED_BY_SERVE | USED_BY_IMPORT,
     MIGRATING = STARTING | USED_BY_COPY,
 };
@@ -49,7 +49,8 @@ static const struct setting table[] = {
     {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = STORING,
      .default_text = "resources",
      .help = "the folder with a definition (NAME.yaml) for each resource"},
-    {.name = "data", .type = SETTING_PATH, .offset = AT(data), .used_by = STARTING,
+    {.name = "data", .type = SETTING_PATH, .offset = AT(data),
+     .used_by = STARTING | USED_BY_AGENT,
      .default_text = "data",
      .help = "the one folder that the program writes to; made where it is missing"},
     {.name = "admin_key", .type = SETTING_SECRET, .offset = AT(admin_key), .used_by = CALLING,
@@ -133,8 +134,10 @@ static const struct setting table[] = {
 
 enum { SETTINGS = sizeof table / sizeof *table };
 
-// Variables that have the prefix but belong to a subcommand's own flags.
-static const char *const other_variables[] = {"CONFIG", "KEY", "SERVER", NULL};
+// Variables that have the prefix but belong to a subcommand's own flags, or are told to the
+// commands of operations.
+static const char *const other_variables[] = {"CONFIG",    "KEY",     "KEY_FILE", "SERVER",
+                                              "OPERATION", "ATTEMPT", NULL};
 
 static const char *const placeholders[SETTING_TYPES] = {
     [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",  [SETTING_PATH] = "PATH",

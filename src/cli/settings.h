@@ -96,6 +96,7 @@ enum setting_use {
     USED_BY_EXPORT = 1 << 4,
     USED_BY_COPY = 1 << 5,
     USED_BY_BACKUP = 1 << 6,
+    USED_BY_AGENT = 1 << 7,
 };
 
 // One row of the table.

@@ -75,6 +75,7 @@ static void end_line(struct task_output *output) {
         line = text_trim(text_of(line.data, line.size - 1));
     bool is_empty = line.size == 0 && !output->line.failed;
     if (!is_empty) {
+        output->ignored += output->last.size > 0; // it was not the last after all
         buffer_clear(&output->last);
         output->last_is_cut = false;
     }

@@ -16,7 +16,7 @@ enum {
 struct task_output {
     int progress;                     // 0 to 100, as it was said last; -1: it was not
     char detail[TASK_DETAIL_MAX + 1]; // what was said last: UTF-8 without control characters
-    uint64_t ignored;                 // lines that were passed over, beside empty ones
+    uint64_t ignored;                 // lines that were passed over; empty ones do not count
     bool has_news;                    // progress or detail has come; the reader puts it back
 
     struct buffer line; // what has come of a line

@@ -9,9 +9,9 @@ import pytest
 
 from harness import ADMIN_KEY, PROGRAM, RESOURCES, Server, program
 
-COMMANDS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "supervise",
-            "version", "help"]
-WITH_SETTINGS = ["serve", "check", "migrate", "import", "export", "copy", "backup"]
+COMMANDS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "agent",
+            "supervise", "version", "help"]
+WITH_SETTINGS = ["serve", "check", "migrate", "import", "export", "copy", "backup", "agent"]
 
 THINGS = """
 required: [name]
