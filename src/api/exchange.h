@@ -27,7 +27,7 @@ enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_LINES, BODY_
 
 // What an answer is, by its media type; the order is that of our own preference. A type is offered
 // where a handler names it, and negotiate.c knows its name.
-enum media { MEDIA_JSON, MEDIA_LINES, MEDIA_EVENTS, MEDIAS };
+enum media { MEDIA_JSON, MEDIA_HAL, MEDIA_LINES, MEDIA_EVENTS, MEDIAS };
 
 // What a handler does with the request's conditions.
 enum conditions_use {
@@ -141,11 +141,13 @@ struct exchange {
     struct value *values;     // of the record that is written
     struct create_all *all;   // of a body that is an array; NULL: it is none
     struct value *stored;     // of the record as it is
+    struct value *linked;     // of the record that is written with its links
     int64_t version;          // of the record that came last
     struct text secret;       // of an API key, which is shown in this answer and never again
     size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;
+    size_t rows_start;         // of a list: where its first record begins in the body
     size_t *row_ends;          // of a backward list: where each record ends in the body
     int64_t total;             // of a count
     struct json_writer writer; // on answer.body

@@ -43,6 +43,7 @@ static enum step_result settle(struct exchange *exchange) {
 
 const struct handler keys_history = {
     .action = ACTION_READ,
+    .media = RECORD_MEDIA,
     .checks_parameters = true,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_history,
@@ -53,6 +54,7 @@ const struct handler keys_history = {
 
 const struct handler keys_usage = {
     .action = ACTION_READ,
+    .media = RECORD_MEDIA,
     .checks_parameters = true,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_usage,

@@ -5,6 +5,13 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 
+const struct text keys_parts[KEYS_PARTS] = {
+    [KEYS_RENEW] = TEXT_INIT("renew"),
+    [KEYS_ROTATE] = TEXT_INIT("rotate"),
+    [KEYS_HISTORY] = TEXT_INIT("history"),
+    [KEYS_USAGE] = TEXT_INIT("usage"),
+};
+
 // ---- What all of them do
 
 // "{…}" becomes "{…,"secret":"…"}".
@@ -112,6 +119,7 @@ static enum step_result settle_new_key(struct exchange *exchange) {
 
 const struct handler keys_create = {
     .action = ACTION_CREATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .conditions = CONDITIONS_LIST,
     .validate = validate_key,
@@ -145,6 +153,7 @@ static enum step_result settle_update(struct exchange *exchange) {
 
 const struct handler keys_update = {
     .action = ACTION_UPDATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .conditions = CONDITIONS_CHANGE,
@@ -177,6 +186,7 @@ static enum step_result settle_delete(struct exchange *exchange) {
 
 const struct handler keys_delete = {
     .action = ACTION_DELETE,
+    .media = RECORD_MEDIA,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .plan = plan_delete,
@@ -237,6 +247,7 @@ static enum step_result settle_renew(struct exchange *exchange) {
 
 const struct handler keys_renew = {
     .action = ACTION_UPDATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,
@@ -274,6 +285,7 @@ static enum step_result settle_rotate(struct exchange *exchange) {
 
 const struct handler keys_rotate = {
     .action = ACTION_UPDATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,

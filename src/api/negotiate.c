@@ -61,6 +61,7 @@ enum step_result identify_request(struct exchange *exchange) {
 
 static const struct text media_types[MEDIAS] = {
     [MEDIA_JSON] = TEXT_INIT("application/json"),
+    [MEDIA_HAL] = TEXT_INIT("application/hal+json"),
     [MEDIA_LINES] = TEXT_INIT("application/x-ndjson"),
     [MEDIA_EVENTS] = TEXT_INIT("text/event-stream"),
 };
@@ -76,7 +77,7 @@ static unsigned offers(const struct exchange *exchange) {
     unsigned offered = handler->media ? handler->media : 1U << MEDIA_JSON;
     bool takes_lines = handler->reads_body && (handler->body_types & 1U << BODY_LINES);
     if (takes_lines && negotiate_sends_lines(exchange))
-        offered |= 1U << MEDIA_LINES;
+        offered = 1U << MEDIA_JSON | 1U << MEDIA_LINES;
     return offered;
 }
 

@@ -1,5 +1,6 @@
 #include "api/records.h"
 
+#include "api/hal.h"
 #include "api/negotiate.h"
 #include "api/records_shared.h"
 #include "api/representation.h"
@@ -130,23 +131,31 @@ bool record_is_done(struct exchange *exchange) {
     return outcome_failure(outcome, &exchange->failure);
 }
 
-// Whether something in the answer is for those alone who may read it.
+// Whether something in the answer is for those alone who may read it, or do what it links to.
 static bool is_keyed(const struct exchange *exchange) {
     const struct query *query = &exchange->query;
-    bool keyed = resource_of(exchange)->read_access != ACCESS_PUBLIC;
+    const struct resource *resource = resource_of(exchange);
+    bool keyed = resource->read_access != ACCESS_PUBLIC ||
+                 (exchange->media == MEDIA_HAL && hal_is_keyed(resource));
     for (size_t i = 0; i < query->seen_count; i++)
         keyed = keyed || query->seen[i]->read_access != ACCESS_PUBLIC;
     return keyed;
 }
 
-// What caches may do: what is found by its digest never changes, but what is embedded in it may.
+// What caches may do: what is found by its digest never changes, but what is embedded in it may,
+// and which of its transitions are open.
 static struct text cache_control(const struct exchange *exchange) {
     const struct resource *resource = resource_of(exchange);
     if (is_keyed(exchange))
         return TEXT("private, no-cache");
     bool immutable = resource->key.kind == KEY_SHA256 && exchange->handler == &records_read &&
-                     resource_is_immutable(resource) && exchange->query.expansions.count == 0;
+                     resource_is_immutable(resource) && exchange->query.expansions.count == 0 &&
+                     !(exchange->media == MEDIA_HAL && resource->transition_count);
     return immutable ? TEXT("public, max-age=31536000, immutable") : TEXT("no-cache");
+}
+
+bool record_tag_is_hashed(const struct exchange *exchange) {
+    return exchange->media == MEDIA_HAL || exchange->query.expansions.count > 0;
 }
 
 enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag) {
@@ -156,7 +165,7 @@ enum step_result record_answer(struct exchange *exchange, unsigned status, struc
         .cache_control = cache_control(exchange),
         .keyed = is_keyed(exchange),
         .etag = etag,
-        .hashed = etag.kind == ETAG_LIST || exchange->query.expansions.count > 0,
+        .hashed = etag.kind == ETAG_LIST || record_tag_is_hashed(exchange),
     };
     return STEP_NEXT;
 }
@@ -184,9 +193,17 @@ const struct value *record_cell(const struct plan *plan, const struct value *cel
     return &cells[i];
 }
 
+bool record_write(struct exchange *exchange, const struct record_row *row) {
+    if (exchange->media == MEDIA_HAL)
+        return hal_write_record(exchange, row);
+    encode_expanded(&exchange->writer, row->shown, row->shown_cells, &exchange->query.expansions,
+                    row->cells + row->selection->count);
+    return !exchange->answer.body.failed;
+}
+
 bool record_write_row(struct exchange *exchange, size_t call, const struct value *cells) {
     exchange->rows++;
     exchange->version = plan_version(exchange->plan, cells);
-    encode_record(&exchange->writer, &exchange->plan->selection, cells);
-    return !exchange->answer.body.failed;
+    const struct selection *all = &exchange->plan->selection;
+    return record_write(exchange, &(const struct record_row){all, cells, all, cells});
 }

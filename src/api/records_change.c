@@ -88,6 +88,7 @@ static enum step_result settle_replace(struct exchange *exchange) {
 
 const struct handler records_replace = {
     .action = ACTION_REPLACE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
@@ -153,6 +154,7 @@ static enum step_result settle_update(struct exchange *exchange) {
 
 const struct handler records_update = {
     .action = ACTION_UPDATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .conditions = CONDITIONS_CHANGE,
     .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,

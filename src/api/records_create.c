@@ -68,6 +68,7 @@ static enum step_result settle_new(struct exchange *exchange) {
 
 const struct handler records_create = {
     .action = ACTION_CREATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .body_types = 1U << BODY_LINES,
     .conditions = CONDITIONS_LIST,

@@ -1,3 +1,4 @@
+#include "api/hal.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
@@ -155,12 +156,20 @@ static void put_in_order(struct exchange *exchange) {
     const struct create_all *all = exchange->all;
     struct buffer *body = &exchange->answer.body;
     struct buffer ordered = {0};
+    struct json_writer writer = json_writer_on(&ordered);
     buffer_reserve(&ordered, body->size + all->count + 1);
-    for (size_t i = 0; i < all->count && !body->failed; i++) {
-        buffer_append_byte(&ordered, i ? ',' : '[');
-        buffer_append(&ordered, body->data + all->places[i].start, all->places[i].size);
+    if (exchange->media == MEDIA_HAL)
+        hal_begin_records(&writer, resource_of(exchange)->name);
+    else
+        json_write_array_begin(&writer);
+    for (size_t i = 0; i < all->count && !body->failed; i++)
+        json_write_raw(&writer, text_of(body->data + all->places[i].start, all->places[i].size));
+    if (exchange->media == MEDIA_HAL) {
+        hal_end_records(&writer);
+        json_write_object_end(&writer);
+    } else {
+        json_write_array_end(&writer);
     }
-    buffer_append_byte(&ordered, ']');
     ordered.failed = ordered.failed || body->failed;
     buffer_free(body);
     *body = ordered;
@@ -188,6 +197,7 @@ static enum step_result settle_all(struct exchange *exchange) {
 
 const struct handler records_create_all = {
     .action = ACTION_CREATE,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .conditions = CONDITIONS_LIST,
     .validate = validate_all,

@@ -53,6 +53,7 @@ static enum step_result settle_history(struct exchange *exchange) {
 
 const struct handler records_history = {
     .action = ACTION_READ,
+    .media = RECORD_MEDIA,
     .checks_parameters = true,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_history,

@@ -32,16 +32,14 @@ static enum step_result plan_expanded_read(struct exchange *exchange) {
 
 // Writes those members of the record that were asked for, and what is embedded in it.
 static bool write_chosen(struct exchange *exchange, const struct value *cells) {
-    const struct query *query = &exchange->query;
-    const struct selection *chosen = &query->selection;
+    const struct selection *chosen = &exchange->query.selection;
     struct value *picked = arena_allocate(arena_of(exchange), chosen->count * sizeof *picked);
     if (!picked)
         return false;
     for (size_t i = 0; i < chosen->shown; i++)
         picked[i] = *record_cell(exchange->plan, cells, chosen->properties[i]);
-    encode_expanded(&exchange->writer, chosen, picked, &query->expansions,
-                    cells + exchange->plan->selection.count);
-    return !exchange->answer.body.failed;
+    return record_write(
+        exchange, &(const struct record_row){&exchange->plan->selection, cells, chosen, picked});
 }
 
 static struct etag etag_of(const struct exchange *exchange) {
@@ -52,7 +50,7 @@ static struct etag etag_of(const struct exchange *exchange) {
 
 // Whether the client has it already, as far as that can be told before it is written.
 static bool is_known(struct exchange *exchange) {
-    return exchange->query.expansions.count == 0 && conditions_are_there(exchange) &&
+    return !record_tag_is_hashed(exchange) && conditions_are_there(exchange) &&
            conditions_of_read(exchange, etag_of(exchange)) != CONDITION_HOLDS;
 }
 
@@ -63,8 +61,8 @@ static bool on_read_row(struct exchange *exchange, size_t call, const struct val
         return true;
     if (exchange->parameter_count > 0)
         return write_chosen(exchange, cells);
-    encode_record(&exchange->writer, &exchange->plan->selection, cells);
-    return !exchange->answer.body.failed;
+    const struct selection *all = &exchange->plan->selection;
+    return record_write(exchange, &(const struct record_row){all, cells, all, cells});
 }
 
 static enum step_result settle_read(struct exchange *exchange) {
@@ -76,6 +74,7 @@ static enum step_result settle_read(struct exchange *exchange) {
 
 const struct handler records_read = {
     .action = ACTION_READ,
+    .media = RECORD_MEDIA,
     .parameters = parameters,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_read,

@@ -3,6 +3,9 @@
 
 #include "api/exchange.h"
 
+// The types of answers that are records.
+enum { RECORD_MEDIA = 1U << MEDIA_JSON | 1U << MEDIA_HAL };
+
 // How often the store is asked for one request when others change the same record meanwhile, before
 // the client is told.
 enum { RECORD_MAX_ROUNDS = 40 };
@@ -34,6 +37,18 @@ enum step_result record_read_again(struct exchange *exchange, unsigned stage);
 enum step_result record_plan_read(struct exchange *exchange);
 enum step_result record_plan_create(struct exchange *exchange);
 
+// A row of which a record is made: `cells` in the order of `selection`, and behind them those of
+// the query's expansions; `shown_cells`, which may be the same, in the order of what is `shown`.
+struct record_row {
+    const struct selection *selection;
+    const struct value *cells;
+    const struct selection *shown;
+    const struct value *shown_cells;
+};
+
+// Writes the record in exchange->media; false when there is no memory.
+bool record_write(struct exchange *exchange, const struct record_row *row);
+
 // Rows: writes a record in full; and notes its key too, for Location.
 bool record_write_row(struct exchange *exchange, size_t call, const struct value *cells);
 bool record_on_new_row(struct exchange *exchange, size_t call, const struct value *cells);
@@ -63,7 +78,8 @@ bool record_is_done(struct exchange *exchange);
 
 // Answers: JSON with a tag; the record in full, of exchange->version; that with a Location; 404;
 // 400 with the faults that were noted. The tag of a list is made of its bytes, and so is, beside
-// the version, that of a record in which others are embedded.
+// the version, that of a record with links, or in which others are embedded.
+bool record_tag_is_hashed(const struct exchange *exchange);
 enum step_result record_answer(struct exchange *exchange, unsigned status, struct etag etag);
 enum step_result record_answer_whole(struct exchange *exchange, unsigned status);
 enum step_result record_answer_created(struct exchange *exchange, unsigned status);

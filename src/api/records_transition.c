@@ -121,6 +121,7 @@ static enum step_result settle_transition(struct exchange *exchange) {
 
 const struct handler records_transition = {
     .action = ACTION_TRANSITION,
+    .media = RECORD_MEDIA,
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,

@@ -16,7 +16,7 @@ static bool is_read(const struct exchange *exchange) {
     return method == HTTP_METHOD_GET || method == HTTP_METHOD_HEAD;
 }
 
-// The fields that the handler wrote go in too: a list's links and total are told by it as well, and
+// The fields that a list's handler wrote go in too: its links and total are told by it as well, and
 // a client that was answered 304 keeps those that it has. The seed is the same in all processes.
 static void hash_content(struct exchange *exchange) {
     struct representation *representation = &exchange->representation;
@@ -24,7 +24,8 @@ static void hash_content(struct exchange *exchange) {
     uint64_t hash;
     memcpy(&hash, exchange->service->options->secrets.cursor_key, sizeof hash);
     hash = bytes_hash(representation->type, hash);
-    hash = bytes_hash(buffer_text(&answer->fields), hash);
+    if (representation->etag.kind == ETAG_LIST)
+        hash = bytes_hash(buffer_text(&answer->fields), hash);
     representation->etag.representation = bytes_hash(buffer_text(&answer->body), hash);
 }
 

@@ -63,14 +63,11 @@ static const handlers_by_method key_usage_handlers = {
     [HTTP_METHOD_HEAD] = &keys_usage,
 };
 
-static const struct {
-    struct text name;
-    const handlers_by_method *handlers;
-} key_parts[] = {
-    {TEXT_INIT("renew"), &key_renew_handlers},
-    {TEXT_INIT("rotate"), &key_rotate_handlers},
-    {TEXT_INIT("history"), &key_history_handlers},
-    {TEXT_INIT("usage"), &key_usage_handlers},
+static const handlers_by_method *const key_part_handlers[KEYS_PARTS] = {
+    [KEYS_RENEW] = &key_renew_handlers,
+    [KEYS_ROTATE] = &key_rotate_handlers,
+    [KEYS_HISTORY] = &key_history_handlers,
+    [KEYS_USAGE] = &key_usage_handlers,
 };
 
 static const handlers_by_method events_handlers = {
@@ -164,9 +161,9 @@ static const handlers_by_method *find_built_in(struct exchange *exchange, const 
         return NULL;
     if (path->count < 3)
         return path->count == 1 ? &key_collection_handlers : &key_handlers;
-    for (size_t i = 0; i < sizeof key_parts / sizeof key_parts[0]; i++) {
-        if (text_equal(path->segments[PATH_PART], key_parts[i].name))
-            return key_parts[i].handlers;
+    for (size_t i = 0; i < KEYS_PARTS; i++) {
+        if (text_equal(path->segments[PATH_PART], keys_parts[i]))
+            return key_part_handlers[i];
     }
     return NULL;
 }

@@ -71,8 +71,8 @@ uint64_t selection_shape(const struct selection *selection) {
     return shape;
 }
 
-static void write_members(struct json_writer *writer, const struct selection *selection,
-                          const struct value *cells) {
+void encode_members(struct json_writer *writer, const struct selection *selection,
+                    const struct value *cells) {
     for (size_t i = 0; i < selection->shown; i++) {
         json_write_prepared_name(writer, selection->properties[i]->prepared_name);
         write_value(writer, cells[i]);
@@ -82,7 +82,7 @@ static void write_members(struct json_writer *writer, const struct selection *se
 void encode_record(struct json_writer *writer, const struct selection *selection,
                    const struct value *cells) {
     json_write_object_begin(writer);
-    write_members(writer, selection, cells);
+    encode_members(writer, selection, cells);
     json_write_object_end(writer);
 }
 
@@ -107,7 +107,7 @@ void encode_expanded(struct json_writer *writer, const struct selection *selecti
                      const struct value *cells, const struct expansions *expansions,
                      const struct value *embedded) {
     json_write_object_begin(writer);
-    write_members(writer, selection, cells);
+    encode_members(writer, selection, cells);
     if (expansions->count)
         write_embedded(writer, expansions, embedded);
     json_write_object_end(writer);

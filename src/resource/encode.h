@@ -20,6 +20,10 @@ uint64_t selection_shape(const struct selection *selection);
 void encode_record(struct json_writer *writer, const struct selection *selection,
                    const struct value *cells);
 
+// Its members alone, into an object that was begun.
+void encode_members(struct json_writer *writer, const struct selection *selection,
+                    const struct value *cells);
+
 // A record that others refer to by a property, to be embedded in them.
 struct expansion {
     const struct property *property;
