@@ -285,6 +285,7 @@ static inline void random_literal(struct dice *dice, struct buffer *out, enum va
 struct random_expressions {
     struct dice dice;
     struct buffer *out;
+    bool refers; // paths lead through references, too
 };
 
 static inline void random_condition(struct random_expressions *random, int depth);
@@ -317,7 +318,10 @@ static inline void random_number(struct random_expressions *random, enum value_k
 }
 
 static inline void random_operand(struct random_expressions *random, enum value_kind kind) {
-    buffer_append_string(random->out, random_term(&random->dice, kind));
+    const char *term = random_term(&random->dice, kind);
+    if (random->refers && strcmp(term, "now()") != 0 && dice_below(&random->dice, 2))
+        buffer_append_string(random->out, "next.");
+    buffer_append_string(random->out, term);
 }
 
 static inline enum value_kind random_kind(struct dice *dice) {
@@ -410,7 +414,7 @@ static inline void random_condition(struct random_expressions *random, int depth
     case 1: random_is_null(random); break;
     case 2:
     case 3: random_search(random); break;
-    case 4: buffer_append_string(random->out, random_term(dice, VALUE_BOOLEAN)); break;
+    case 4: random_operand(random, VALUE_BOOLEAN); break;
     default: random_comparison(random); break;
     }
 }

@@ -1,5 +1,7 @@
 // An expression means one thing: what the evaluator says of a record, the database says too. Random
-// conditions and calculations over random records are put to both.
+// conditions and calculations over random records are put to both. Where a condition looks into the
+// record that another one refers to, the evaluator, which knows but one record, is given both as
+// one.
 //
 //   EXPRESSIONS=100000 SEED=1 store_expressions    more of them, or others
 #include "base/table.h"
@@ -29,8 +31,8 @@ struct world {
     uv_loop_t loop;
     struct store_session *session;
     const struct dialect *dialect;
-    struct arena arena; // of the records
-    struct value records[RECORDS][THING_COUNT];
+    struct arena arena;                             // of the records
+    struct value records[RECORDS][2 * THING_COUNT]; // each with the one that it refers to
     struct question questions[RECORDS];
     struct dice dice;
     long count;
@@ -97,6 +99,7 @@ static void create_table(struct world *world) {
     buffer_append_string(&sql, ")");
     run(world, buffer_text(&sql), NULL, 0);
     buffer_free(&sql);
+    run(world, TEXT("CREATE UNIQUE INDEX things_key ON things (id)"), NULL, 0);
 }
 
 static void insert_records(struct world *world) {
@@ -113,7 +116,16 @@ static void insert_records(struct world *world) {
         for (size_t j = 0; j < THING_COUNT; j++)
             world->records[i][j] = random_value(&world->dice, &thing_properties[j], &world->arena);
         world->records[i][0] = value_integer((int64_t)i);
+        if (!value_is_null(world->records[i][THING_NEXT]))
+            world->records[i][THING_NEXT] =
+                value_integer((int64_t)dice_below(&world->dice, RECORDS));
         run(world, statement.sql, world->records[i], THING_COUNT);
+    }
+    for (size_t i = 0; i < RECORDS; i++) {
+        struct value next = world->records[i][THING_NEXT];
+        if (!value_is_null(next))
+            memcpy(&world->records[i][THING_COUNT], world->records[next.integer],
+                   THING_COUNT * sizeof next);
     }
 }
 
@@ -172,6 +184,34 @@ static struct statement statement_with(struct world *world, const char *before,
 
 // --- the evaluator
 
+// A property or member of the other record of two that are one.
+static const struct expression *of_other(struct arena *arena, const struct expression *term) {
+    struct expression *copy = arena_allocate(arena, sizeof *copy);
+    struct property *property = arena_allocate(arena, sizeof *property);
+    assert_true(copy && property);
+    *copy = *term;
+    *property = *term->property;
+    property->index += THING_COUNT;
+    copy->property = property;
+    return copy;
+}
+
+// The same expression about two records that are one.
+static const struct expression *flat(struct arena *arena, const struct expression *expression) {
+    if (expression->kind == EXPRESSION_REFERENCED)
+        return of_other(arena, expression->operands[0]);
+    struct expression *copy = arena_allocate(arena, sizeof *copy);
+    assert_non_null(copy);
+    *copy = *expression;
+    if (copy->operand_count == 0)
+        return copy;
+    copy->operands = arena_allocate(arena, copy->operand_count * sizeof copy);
+    assert_non_null(copy->operands);
+    for (size_t i = 0; i < copy->operand_count; i++)
+        copy->operands[i] = flat(arena, expression->operands[i]);
+    return copy;
+}
+
 static bool holds(struct world *world, const struct expression *expression, size_t record,
                   struct arena *arena) {
     struct value value;
@@ -186,9 +226,10 @@ static void show(struct world *world, struct text source, const struct statement
                  size_t record) {
     print_error("%.*s\n%.*s\nfor record %zu\n", TEXT_ARGS(source), TEXT_ARGS(statement->sql),
                 record);
-    for (size_t i = 0; i < THING_COUNT; i++) {
+    for (size_t i = 0; i < 2 * THING_COUNT; i++) {
         const struct value *value = &world->records[record][i];
-        struct text name = thing_properties[i].name;
+        struct text name = thing_properties[i % THING_COUNT].name;
+        print_error("%s", i < THING_COUNT || value_is_null(*value) ? "" : "next.");
         if (value_kind_has_text(value->kind))
             print_error("%.*s: %.*s\n", TEXT_ARGS(name), TEXT_ARGS(value->text));
         else if (value->kind == VALUE_REAL)
@@ -212,6 +253,7 @@ static void judge_condition(struct world *world, struct text source,
     if (question->outcome.kind != OUTCOME_DONE)
         show(world, source, &statement, 0);
     size_t found = 0;
+    expression = flat(arena, expression);
     for (size_t i = 0; i < RECORDS; i++) {
         bool actual = found < question->count && question->answers[found].integer == (int64_t)i;
         if (holds(world, expression, i, arena) != actual)
@@ -237,17 +279,16 @@ static struct expression *parse(struct arena *arena, enum expression_purpose pur
     return expression;
 }
 
-static void conditions_mean_the_same(void **state) {
-    struct world *world = *state;
+static void judge_conditions(struct world *world, enum expression_purpose purpose) {
     struct buffer source = {0};
-    struct random_expressions random = {.dice = world->dice, .out = &source};
+    struct random_expressions random = {
+        .dice = world->dice, .out = &source, .refers = purpose == EXPRESSION_FOR_FILTER};
     long judged = 0;
     for (long i = 0; i < world->count; i++) {
         struct arena arena = {0};
         buffer_clear(&source);
         random_condition(&random, (int)dice_below(&random.dice, 5));
-        const struct expression *expression =
-            parse(&arena, EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source));
+        const struct expression *expression = parse(&arena, purpose, NULL, buffer_text(&source));
         if (expression) {
             judge_condition(world, buffer_text(&source), expression, &arena);
             judged++;
@@ -256,6 +297,14 @@ static void conditions_mean_the_same(void **state) {
     }
     assert_true(judged > world->count / 2);
     buffer_free(&source);
+}
+
+static void conditions_mean_the_same(void **state) {
+    judge_conditions(*state, EXPRESSION_FOR_PREDICATE);
+}
+
+static void filters_mean_the_same(void **state) {
+    judge_conditions(*state, EXPRESSION_FOR_FILTER);
 }
 
 static bool is_same(const struct value *a, const struct value *b) {
@@ -343,6 +392,10 @@ static void the_database_takes_what_is_allowed(void **state) {
         {"active and not (hidden or ", ")", EXPRESSION_MAX_LEVELS / 4},
         {"active and ", "", 480},
         {"store.lat < rate or ", "", 100},
+        {"next.active = (", ")", EXPRESSION_MAX_LEVELS - 2},
+        {"next.active and (next.hidden or (", "))", EXPRESSION_MAX_LEVELS / 2 - 1},
+        {"next.store.lat < next.rate or ", "", 100},
+        {"next.title = 'a' or ", "", 160},
     };
     struct world *world = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -350,21 +403,24 @@ static void the_database_takes_what_is_allowed(void **state) {
         struct arena arena = {0};
         for (int j = 0; j < cases[i].count; j++)
             buffer_append_string(&source, cases[i].opening);
-        buffer_append_string(&source,
-                             "(store.open = contains('a', store.city)) = "
-                             "(store.deep.Size_1 in (1, null) and startsWith(title, store.zip))");
+        buffer_append_string(
+            &source, "(next.store.open = contains('a', store.city)) = "
+                     "(next.store.deep.Size_1 in (1, null) and startsWith(title, next.store.zip))");
         for (int j = 0; j < cases[i].count; j++)
             buffer_append_string(&source, cases[i].closing);
         const struct expression *expression =
-            parse(&arena, EXPRESSION_FOR_PREDICATE, NULL, buffer_text(&source));
+            parse(&arena, EXPRESSION_FOR_FILTER, NULL, buffer_text(&source));
         assert_non_null(expression);
         static const struct column id = {.kind = VALUE_INTEGER};
         struct sql sql;
         struct statement statement = statement_with(
             world,
-            "SELECT * FROM (SELECT id FROM things WHERE id < 0) AS part UNION ALL "
-            "SELECT * FROM (SELECT id FROM things WHERE (",
-            expression, ") AND id > 1 ORDER BY id) AS part LIMIT 9", &id, &arena, &sql);
+            "SELECT page.id FROM (SELECT * FROM (SELECT id FROM things WHERE id < 0) AS part "
+            "UNION ALL SELECT * FROM (SELECT id FROM things WHERE (",
+            expression,
+            ") AND id > 1 ORDER BY id) AS part LIMIT 9) AS page "
+            "LEFT JOIN things AS next ON next.id = page.id ORDER BY page.id",
+            &id, &arena, &sql);
         ask(world, &world->questions[0], JOB_READ, &statement, sql.parameters, sql.parameter_count);
         wait_for(world, 1);
         assert_int_equal(world->questions[0].outcome.kind, OUTCOME_DONE);
@@ -376,6 +432,7 @@ static void the_database_takes_what_is_allowed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conditions_mean_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(filters_mean_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calculations_mean_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_database_takes_what_is_allowed, set_up, tear_down),
     };

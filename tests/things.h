@@ -46,6 +46,8 @@ static struct schema_member thing_members[] = {
                 .member_count = sizeof thing_depths / sizeof thing_depths[0]}},
 };
 
+static struct resource things;
+
 static struct property thing_properties[] = {
     THING(0, "id", VALUE_INTEGER, SCHEMA_INTEGER, FORMAT_NONE),
     THING(1, "title", VALUE_TEXT, SCHEMA_STRING, FORMAT_NONE),
@@ -80,13 +82,20 @@ static struct property thing_properties[] = {
      .kind = VALUE_TEXT,
      .write_only = true,
      .schema = THING_SCHEMA(SCHEMA_STRING, FORMAT_NONE)},
+    {.name = TEXT_INIT("next"),
+     .index = 23,
+     .kind = VALUE_INTEGER,
+     .schema = THING_SCHEMA(SCHEMA_INTEGER, FORMAT_NONE),
+     .reference = {.resource = &things}},
 };
 
-enum { THING_COUNT = sizeof thing_properties / sizeof thing_properties[0] };
+enum { THING_COUNT = sizeof thing_properties / sizeof thing_properties[0], THING_NEXT = 23 };
 
 // Constant in all but its type.
 static struct resource things = {
     .name = TEXT_INIT("things"),
+    .table = TEXT_INIT("things"),
+    .actions = {[ACTION_READ] = true},
     .key = {.kind = KEY_INTEGER, .property = &thing_properties[0]},
     .properties = thing_properties,
     .property_count = THING_COUNT,

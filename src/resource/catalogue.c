@@ -83,11 +83,18 @@ static void add_definition(struct loading *loading, struct text file, struct tex
 // Ties the definitions to each other. The resources belong to the catalogue from here on, whatever
 // is wrong with them.
 static void finish_definitions(struct loading *loading) {
+    size_t noted = loading->diagnostics->count;
     for (size_t i = 0; i < loading->definition_count; i++) {
         struct resource *resource = definition_resource(loading->definitions[i]);
-        size_t noted = loading->diagnostics->count;
-        definition_finish(loading->definitions[i], loading->definitions, loading->definition_count);
+        definition_link(loading->definitions[i], loading->definitions, loading->definition_count);
         keep_file_name(loading->diagnostics, noted, resource->file);
+        noted = loading->diagnostics->count;
+    }
+    for (size_t i = 0; i < loading->definition_count; i++) {
+        struct resource *resource = definition_resource(loading->definitions[i]);
+        definition_finish(loading->definitions[i]);
+        keep_file_name(loading->diagnostics, noted, resource->file);
+        noted = loading->diagnostics->count;
     }
     for (size_t i = 0; i < loading->definition_count; i++)
         loading->catalogue->resource_count +=

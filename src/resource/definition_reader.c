@@ -154,9 +154,10 @@ static bool allocate_properties(struct definition *definition, size_t count) {
         arena_allocate_zero(arena, count, sizeof *definition->resource->properties);
     definition->nodes = arena_allocate_zero(arena, count, sizeof(struct yaml_node *));
     definition->typed = arena_allocate_zero(arena, count, sizeof *definition->typed);
-    definition->shaky = arena_allocate_zero(arena, count, sizeof *definition->shaky);
+    definition->targets = arena_allocate_zero(arena, count, sizeof(struct definition *));
+    definition->lost = arena_allocate_zero(arena, count, sizeof *definition->lost);
     return (definition->resource->properties && definition->nodes && definition->typed &&
-            definition->shaky) ||
+            definition->targets && definition->lost) ||
            reading_out_of_memory(definition->reading);
 }
 
@@ -509,11 +510,18 @@ struct definition *definition_begin(struct arena *arena, struct text file, struc
     return begin(arena, file, source, false, diagnostics);
 }
 
-void definition_finish(struct definition *definition, struct definition *const *all, size_t count) {
-    struct resource *resource = definition->resource;
+void definition_link(struct definition *definition, struct definition *const *all, size_t count) {
+    size_t before = reading_notes(definition->reading);
     if (!definition->complete)
         return;
     definition_link_references(definition, all, count);
+    definition->faulty = definition->faulty || reading_notes(definition->reading) != before;
+}
+
+void definition_finish(struct definition *definition) {
+    struct resource *resource = definition->resource;
+    if (!definition->complete)
+        return;
     read_default_expressions(definition);
     definition_read_groups(definition, "unique", true);
     definition_read_groups(definition, "indexes", false);
@@ -536,7 +544,8 @@ static struct resource *read_alone(struct arena *arena, struct text file, struct
     struct definition *definition = begin(arena, file, source, built_in, diagnostics);
     if (!definition)
         return NULL;
-    definition_finish(definition, &definition, 1);
+    definition_link(definition, &definition, 1);
+    definition_finish(definition);
     if (diagnostics->count == before && !diagnostics->out_of_memory)
         return definition->resource;
     definition_free(definition->resource);

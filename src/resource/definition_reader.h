@@ -19,15 +19,17 @@ struct resource *definition_read_built_in(struct arena *arena, struct text file,
 // A definition that was read as far as it can be read alone. It belongs to its arena.
 struct definition;
 
-// Reads definitions that refer to each other, in two steps. First each by itself, where nothing is
-// said of what refers to another or depends on what does. `source` must live until the second step.
-// NULL only when there is no memory, which is noted.
+// Reads definitions that refer to each other, in three steps. First each by itself, where nothing
+// is said of what refers to another or depends on what does. `source` must live until the last
+// step. NULL only when there is no memory, which is noted.
 struct definition *definition_begin(struct arena *arena, struct text file, struct text source,
                                     struct diagnostics *diagnostics);
 
-// Then each is tied to `all` of them, itself among them, and the rest is read. What is wrong is
-// noted; whoever began it must look whether anything was.
-void definition_finish(struct definition *definition, struct definition *const *all, size_t count);
+// Then each is tied to `all` of them, itself among them; and when all are, the rest is read, which
+// may look into what it refers to. What is wrong is noted; whoever began it must look whether
+// anything was.
+void definition_link(struct definition *definition, struct definition *const *all, size_t count);
+void definition_finish(struct definition *definition);
 
 // What is read; definition_free is due for it, whatever was wrong with it.
 struct resource *definition_resource(const struct definition *definition);

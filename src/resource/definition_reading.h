@@ -22,11 +22,12 @@ struct definition {
     struct text key_source;           // sha256(…)
     struct text state_name;           // of the lifecycle's property; data NULL: none
     const struct yaml_node *state_node;
-    const struct yaml_node **nodes; // of the properties; NULL for those that are made
-    bool *typed;                    // whether the properties' kinds are known
-    bool *shaky; // whether what the properties refer to is not there, or something is wrong with it
-    bool complete; // its properties were read, so that the rest can be
-    bool faulty;   // something is wrong with what was read of it alone
+    const struct yaml_node **nodes;    // of the properties; NULL for those that are made
+    bool *typed;                       // whether the properties' kinds are known
+    const struct definition **targets; // what the properties refer to; NULL for nothing
+    bool *lost;                        // whether they refer to what is not there
+    bool complete;                     // its properties were read, so that the rest can be
+    bool faulty; // something is wrong with its properties, or with what others may see of it
 };
 
 // Whether a word is one of some; NULL ends them.

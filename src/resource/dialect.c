@@ -105,6 +105,28 @@ static void append_this(struct sql *sql, const struct expression *expression) {
     sql_text(sql, ")");
 }
 
+// What a reference leads to is found by its key for each record that is looked at; the names inside
+// are those of what is looked into. No resource begins with a _.
+static void append_referenced(struct sql *sql, const struct expression *expression) {
+    const struct property *reference = expression->property;
+    const struct resource *target = reference->reference.resource;
+    if (sql->inside) {
+        sql_operand(sql, expression->operands[0]);
+        return;
+    }
+    sql_text(sql, "(SELECT ");
+    sql_operand(sql, expression->operands[0]);
+    sql_text(sql, " FROM ");
+    sql_name(sql, target->table);
+    sql_text(sql, " AS \"_referenced\" WHERE ");
+    sql_name(sql, target->key.property->name);
+    sql_text(sql, " = ");
+    sql_name(sql, expression->resource->table);
+    sql_text(sql, ".");
+    sql_name(sql, reference->name);
+    sql_text(sql, ")");
+}
+
 // Whether an expression's SQL begins and ends with parentheses that belong together.
 static bool is_enclosed(const struct expression *expression) {
     return expression->kind == EXPRESSION_AND || expression->kind == EXPRESSION_OR;
@@ -132,6 +154,8 @@ void sql_operand(struct sql *sql, const struct expression *expression) {
         sql->dialect->member(sql, expression);
     } else if (expression->kind == EXPRESSION_THIS) {
         append_this(sql, expression);
+    } else if (expression->kind == EXPRESSION_REFERENCED) {
+        append_referenced(sql, expression);
     } else {
         sql_name(sql, expression->property->name);
     }
@@ -383,10 +407,44 @@ static void (*const conditions[])(struct sql *, const struct expression *) = {
     [EXPRESSION_CONTAINS] = append_contains, [EXPRESSION_STARTS_WITH] = append_starts_with,
 };
 
+// Whether a condition is that something of the record that a reference leads to equals literals, or
+// begins with one. Then few of those records may pass, and they can be found first, by an index of
+// theirs and then by that of the reference.
+static bool finds_referenced(const struct expression *condition) {
+    bool kind =
+        condition->kind == EXPRESSION_IN || condition->kind == EXPRESSION_STARTS_WITH ||
+        (condition->kind == EXPRESSION_COMPARE && condition->comparison == COMPARISON_EQUAL);
+    if (!kind || condition->operands[0]->kind != EXPRESSION_REFERENCED)
+        return false;
+    for (size_t i = 1; i < condition->operand_count; i++) {
+        const struct expression *operand = condition->operands[i];
+        if (operand->kind != EXPRESSION_LITERAL || value_is_null(operand->literal))
+            return false;
+    }
+    return true;
+}
+
+static void append_found(struct sql *sql, const struct expression *condition) {
+    const struct property *reference = condition->operands[0]->property;
+    const struct resource *target = reference->reference.resource;
+    sql_name(sql, reference->name);
+    sql_text(sql, " IN (SELECT ");
+    sql_name(sql, target->key.property->name);
+    sql_text(sql, " FROM ");
+    sql_name(sql, target->table);
+    sql_text(sql, " WHERE ");
+    sql->inside = true;
+    conditions[condition->kind](sql, condition);
+    sql->inside = false;
+    sql_text(sql, ")");
+}
+
 // A constant is SQL of its own, since not every database takes a parameter for a condition.
 static void append_condition(struct sql *sql, const struct expression *expression) {
     if (expression->kind == EXPRESSION_LITERAL)
         sql_text(sql, expression->literal.boolean ? "(1 = 1)" : "(1 = 0)");
+    else if (finds_referenced(expression))
+        append_found(sql, expression);
     else
         conditions[expression->kind](sql, expression);
 }

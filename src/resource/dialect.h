@@ -20,6 +20,7 @@ struct sql {
     const struct resource
         *this_resource; // what `this.` is about, and the parameter that is its key
     size_t this_number;
+    bool inside; // what is appended is about the record that a reference leads to
     bool failed; // no memory; text.failed counts too
 };
 

@@ -37,6 +37,16 @@ struct expression *expression_literal(struct arena *arena, struct value value) {
     return made;
 }
 
+bool expression_refers(const struct expression *expression) {
+    if (expression->kind == EXPRESSION_REFERENCED)
+        return true;
+    for (size_t i = 0; i < expression->operand_count; i++) {
+        if (expression_refers(expression->operands[i]))
+            return true;
+    }
+    return false;
+}
+
 // How many operands an expression is of an AND.
 static size_t count_in_and(const struct expression *expression) {
     return expression->kind == EXPRESSION_AND ? expression->operand_count : 1;

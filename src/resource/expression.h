@@ -11,8 +11,10 @@
 //   product   = primary *("*" primary)
 //   primary   = literal / path / "now()" / "contains(" term "," term ")"
 //             / "startsWith(" term "," term ")" / "(" or ")"
-//   path      = ["this."] name *("." name)          ; into objects; `this` is the record that a
-//                                                 ; transition moves, seen from the others
+//   path      = ["this."] name *("." name)          ; into objects, and, for a filter, into the
+//                                                 ; record that the first name refers to; `this`
+//                                                 ; is the record that a transition moves, seen
+//                                                 ; from the others
 //   name      = (letter / "_") *(letter / digit / "_")     ; ASCII
 //   literal   = number / "'" string "'" / "true" / "false" / "null"    ; '' is a quote in a string
 //   number    = as in JSON; integers must fit 64 bits
@@ -22,7 +24,8 @@
 // what the other side is: a string beside a date-time is read as RFC 3339, beside a UUID as one,
 // and so on. Beside an integer or a decimal, a number is exactly what its digits say; beside a
 // number, it is the nearest double. An integer and a number compare exactly. A member of an object
-// whose stored JSON is not of the declared type counts as null. A calculation with null is null,
+// whose stored JSON is not of the declared type counts as null, and so does everything of a record
+// that is not there because nothing is referred to. A calculation with null is null,
 // whatever else overflows in it; none stands inside a condition, where databases differ in whether
 // they look at each part.
 #pragma once
@@ -37,6 +40,8 @@ enum expression_kind {
     EXPRESSION_PROPERTY,
     EXPRESSION_MEMBER, // a path into an object property; VALUE_JSON: can only be asked for null
     EXPRESSION_THIS,   // its operand, a property or a member, of the record that a transition moves
+    EXPRESSION_REFERENCED, // its operand, a property or a member, of the record that `property`
+                           // refers to
     EXPRESSION_COMPARE,
     EXPRESSION_IN,
     EXPRESSION_IS_NULL,
@@ -65,7 +70,8 @@ struct expression {
     uint8_t scale;        // VALUE_DECIMAL
     enum comparison comparison;      // EXPRESSION_COMPARE
     struct value literal;            // EXPRESSION_LITERAL; already of the type it is compared with
-    const struct property *property; // EXPRESSION_PROPERTY, EXPRESSION_MEMBER
+    const struct property *property; // EXPRESSION_PROPERTY, EXPRESSION_MEMBER, and the reference
+    const struct resource *resource; // EXPRESSION_REFERENCED: which has that property
     const struct text *path;         // EXPRESSION_MEMBER: the names behind the property's
     size_t path_length;
     const struct expression **operands; // IN: the term, then literals
@@ -75,9 +81,11 @@ struct expression {
 };
 
 enum expression_purpose {
-    EXPRESSION_FOR_PREDICATE, // a check, a named filter: must be a boolean
+    EXPRESSION_FOR_PREDICATE, // a check, a guard: must be a boolean
+    EXPRESSION_FOR_FILTER,    // a named filter: the same, and a path may lead through a reference
     EXPRESSION_FOR_QUERY,     // a client's filter: the same, and write-only properties are refused,
-                              // since whoever may ask about a value can find it out
+                              // since whoever may ask about a value can find it out; so are
+                              // references to what nobody can read
     EXPRESSION_FOR_DEFAULT,   // must be of the property's kind; no properties in it, now() alone
     EXPRESSION_FOR_SET,       // must be of the property's kind; arithmetic allowed
     EXPRESSION_FOR_OTHERS,    // a boolean about the records beside the one that a transition moves,
@@ -107,9 +115,13 @@ struct expression *expression_parse(struct arena *arena, const struct resource *
 // Whether a word means something to the language, so that no property can have it as a name.
 bool expression_is_reserved(struct text word);
 
-// What it gives for a record; `now` in milliseconds. Members of objects are looked up in the JSON
-// text of the property. Arithmetic that overflows fails with FAILURE_OVERFLOW. A text in the result
-// lives as long as the values and the arena.
+// Whether it looks into records that others refer to.
+bool expression_refers(const struct expression *expression);
+
+// What it gives for a record; `now` in milliseconds. It must not look at other records (`this`,
+// references). Members of objects are looked up in the JSON text of the property. Arithmetic that
+// overflows fails with FAILURE_OVERFLOW. A text in the result lives as long as the values and the
+// arena.
 bool expression_evaluate(const struct expression *expression, const struct value *values,
                          int64_t now, struct arena *arena, struct value *ret_value,
                          struct failure *failure);

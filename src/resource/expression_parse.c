@@ -128,6 +128,21 @@ static enum value_kind member_kind(const struct schema *schema) {
     }
 }
 
+// Why a path cannot go on behind what it has come to.
+static bool fail_member(struct parser *parser, const struct operand *operand, struct text name) {
+    struct text parent = parser_slice(parser, operand->start, operand->end);
+    const struct schema *schema = operand->schema;
+    if (!(schema->types & SCHEMA_OBJECT))
+        return parser_fail(parser, parser->token.start, "`%.*s` is no object and has no members",
+                           TEXT_ARGS(parent));
+    if (!schema->has_members)
+        return parser_fail(parser, parser->token.start,
+                           "`%.*s` declares no `properties`, so nothing is known of its members",
+                           TEXT_ARGS(parent));
+    return parser_fail(parser, parser->token.start, "`%.*s` has no member `%.*s`",
+                       TEXT_ARGS(parent), TEXT_ARGS(name));
+}
+
 // The members behind a property's name, at whose first "." the parser looks.
 static bool parse_members(struct parser *parser, struct operand *operand) {
     const struct expression *property = operand->expression;
@@ -140,11 +155,8 @@ static bool parse_members(struct parser *parser, struct operand *operand) {
             return parser_expected(parser, "a member's name");
         struct text name = parser_slice(parser, parser->token.start, parser->token.end);
         const struct schema *schema = schema_member(operand->schema, name);
-        if (!schema) {
-            struct text parent = parser_slice(parser, operand->start, operand->end);
-            return parser_fail(parser, parser->token.start, "`%.*s` has no member `%.*s`",
-                               TEXT_ARGS(parent), TEXT_ARGS(name));
-        }
+        if (!schema)
+            return fail_member(parser, operand, name);
         struct text *place = arena_grow(parser->arena, &path, length, sizeof *place);
         if (!place)
             return failure_out_of_memory(parser->failure);
@@ -172,27 +184,91 @@ static bool parse_members(struct parser *parser, struct operand *operand) {
     return true;
 }
 
-static bool parse_property(struct parser *parser, struct operand *ret_operand) {
+// A name of a property, at which the parser looks, of that resource; `start` is where the path to
+// it begins.
+static bool parse_property_of(struct parser *parser, const struct resource *resource, size_t start,
+                              struct operand *ret_operand) {
     struct token token = parser->token;
     struct text name = parser_slice(parser, token.start, token.end);
-    if (parser->purpose == EXPRESSION_FOR_DEFAULT)
-        return parser_fail(parser, token.start, "a default cannot depend on properties");
-    const struct property *property = resource_property(parser->resource, name);
+    const struct property *property = resource_property(resource, name);
     if (!property)
         return parser_fail(parser, token.start, "`%.*s` is no property of `%.*s`", TEXT_ARGS(name),
-                           TEXT_ARGS(parser->resource->name));
+                           TEXT_ARGS(resource->name));
     if (parser->purpose == EXPRESSION_FOR_QUERY && property->write_only)
-        return parser_fail(parser, token.start, "`%.*s` cannot be asked for", TEXT_ARGS(name));
+        return parser_fail(parser, start, "`%.*s` cannot be asked for",
+                           TEXT_ARGS(parser_slice(parser, start, token.end)));
     struct expression *node = parser_node(parser, EXPRESSION_PROPERTY, property->kind, 0);
     if (!node)
         return false;
     node->property = property;
     node->scale = property->scale;
     *ret_operand = (struct operand){
-        .expression = node, .start = token.start, .end = token.end, .schema = &property->schema};
-    if (!parser_advance(parser))
+        .expression = node, .start = start, .end = token.end, .schema = &property->schema};
+    return parser_advance(parser);
+}
+
+// Whether a path may lead through a reference: only where a database answers, and, for a client,
+// where somebody could read what it leads to.
+static bool check_reference(struct parser *parser, const struct operand *reference) {
+    const struct resource *target = reference->expression->property->reference.resource;
+    struct text name = reference->expression->property->name;
+    if (parser->purpose != EXPRESSION_FOR_FILTER && parser->purpose != EXPRESSION_FOR_QUERY)
+        return parser_fail(parser, reference->start,
+                           "`%.*s` refers to a record of `%.*s`, into which filters alone can look",
+                           TEXT_ARGS(name), TEXT_ARGS(target->name));
+    if (parser->purpose == EXPRESSION_FOR_QUERY && !target->actions[ACTION_READ])
+        return parser_fail(parser, reference->start,
+                           "`%.*s` refers to a record of `%.*s`, which has no action `read`",
+                           TEXT_ARGS(name), TEXT_ARGS(target->name));
+    return true;
+}
+
+// The path behind a reference, at whose first "." the parser looks. The key that it leads to is
+// what the reference is.
+static bool parse_referenced(struct parser *parser, struct operand *operand) {
+    const struct expression *reference = operand->expression;
+    const struct resource *target = reference->property->reference.resource;
+    if (!check_reference(parser, operand) || !parser_advance(parser))
         return false;
-    return parser->token.kind != TOKEN_DOT || parse_members(parser, ret_operand);
+    if (parser->token.kind != TOKEN_NAME)
+        return parser_expected(parser, "a property's name");
+    if (!parse_property_of(parser, target, operand->start, operand))
+        return false;
+    const struct property *property = operand->expression->property;
+    bool goes_on = parser->token.kind == TOKEN_DOT;
+    if (goes_on && property->reference.resource)
+        return parser_fail(parser, parser->token.start,
+                           "a path leads through one reference, and `%.*s` is the second one",
+                           TEXT_ARGS(parser_slice(parser, operand->start, operand->end)));
+    if (goes_on && !parse_members(parser, operand))
+        return false;
+    const struct expression *inner = operand->expression;
+    bool key = property == target->key.property;
+    struct expression *node =
+        parser_node(parser, key ? EXPRESSION_PROPERTY : EXPRESSION_REFERENCED, inner->type, !key);
+    if (!node)
+        return false;
+    node->property = reference->property;
+    node->scale = inner->scale;
+    if (!key) {
+        node->resource = parser->resource;
+        node->operands[0] = inner;
+    }
+    operand->expression = node;
+    return true;
+}
+
+static bool parse_property(struct parser *parser, struct operand *ret_operand) {
+    size_t start = parser->token.start;
+    if (parser->purpose == EXPRESSION_FOR_DEFAULT)
+        return parser_fail(parser, start, "a default cannot depend on properties");
+    if (!parse_property_of(parser, parser->resource, start, ret_operand))
+        return false;
+    if (parser->token.kind != TOKEN_DOT)
+        return true;
+    return ret_operand->expression->property->reference.resource
+               ? parse_referenced(parser, ret_operand)
+               : parse_members(parser, ret_operand);
 }
 
 static bool is_about_others(const struct parser *parser) {

@@ -34,7 +34,7 @@ static bool is_null_literal(struct operand operand) {
 // What a column holds, as it is: it may be null.
 static bool is_stored(const struct expression *expression) {
     return expression->kind == EXPRESSION_PROPERTY || expression->kind == EXPRESSION_MEMBER ||
-           expression->kind == EXPRESSION_THIS;
+           expression->kind == EXPRESSION_THIS || expression->kind == EXPRESSION_REFERENCED;
 }
 
 static const char *operand_noun(struct operand operand) {

@@ -969,6 +969,8 @@ bool plan_list_is_short(const struct query *query) {
     static const struct column_group key_alone = {0};
     if (query->count || query->offset > SHORT_OFFSET)
         return false;
+    if (query->filter && expression_refers(query->filter))
+        return false; // those that others refer to may be looked for first, all of them
     if (filter_finds_one(query))
         return true;
     if (!filter_is_fixed(query->filter))

@@ -95,7 +95,8 @@ bool plan_list(const struct plan *plan, const struct query *query, int64_t now, 
 // counted, the offset is at most QUERY_MAX_LIMIT, and either the filter gives values to the key or
 // to all of a unique group, or all of the filter gives values to the first columns of an index (the
 // key alone is one, too) whose next columns are the order, all in one direction. Equality is all
-// that counts: any other condition may have to look at every record to find one more.
+// that counts: any other condition may have to look at every record to find one more, and one that
+// looks into what is referred to may have to look at all of that.
 bool plan_list_is_short(const struct query *query);
 
 // How many records the query's filter lets through: one row, one VALUE_INTEGER.

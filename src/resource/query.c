@@ -152,14 +152,39 @@ static void add_filter(struct reader *reader, const struct expression *filter) {
     add_argument(reader);
 }
 
+static void add_seen(struct reader *reader, const struct resource *resource) {
+    struct query *query = &reader->query;
+    for (size_t i = 0; i < query->seen_count; i++)
+        if (query->seen[i] == resource)
+            return;
+    const struct resource **seen =
+        arena_grow(reader->arena, &query->seen, query->seen_count, sizeof(struct resource *));
+    if (seen) {
+        *seen = resource;
+        query->seen_count++;
+    } else {
+        run_out_of_memory(reader);
+    }
+}
+
+// Whoever may ask about a record sees something of it.
+static void add_all_seen(struct reader *reader, const struct expression *expression) {
+    if (expression->kind == EXPRESSION_REFERENCED)
+        add_seen(reader, expression->property->reference.resource);
+    for (size_t i = 0; i < expression->operand_count; i++)
+        add_all_seen(reader, expression->operands[i]);
+}
+
 static void read_filter(struct reader *reader, struct text source) {
     struct failure failure;
     const struct expression *filter = expression_parse(
         reader->arena, reader->query.resource, EXPRESSION_FOR_QUERY, NULL, source, &failure, NULL);
-    if (filter)
-        add_filter(reader, filter);
-    else
+    if (!filter) {
         refuse(reader, failure.code, "filter: %s", failure.detail);
+        return;
+    }
+    add_filter(reader, filter);
+    add_all_seen(reader, filter);
 }
 
 static void read_named_filter(struct reader *reader, const struct named_filter *filter) {
@@ -393,21 +418,6 @@ static void read_fields(struct reader *reader, struct text value) {
 }
 
 // ---- What is embedded ----
-
-static void add_seen(struct reader *reader, const struct resource *resource) {
-    struct query *query = &reader->query;
-    for (size_t i = 0; i < query->seen_count; i++)
-        if (query->seen[i] == resource)
-            return;
-    const struct resource **seen =
-        arena_grow(reader->arena, &query->seen, query->seen_count, sizeof(struct resource *));
-    if (seen) {
-        *seen = resource;
-        query->seen_count++;
-    } else {
-        run_out_of_memory(reader);
-    }
-}
 
 // What a client may read of a record that is embedded; of that, every key is a part.
 static bool select_embedded(struct reader *reader, const struct property *property,

@@ -95,7 +95,7 @@ static void tie(const struct reference_reading *reference) {
     struct definition *definition = reference->definition;
     struct property *property = reference->property;
     property->reference.resource = target->resource;
-    definition->shaky[property->index] = target->faulty;
+    definition->targets[property->index] = target;
     if (!definition->typed[property->index])
         return;
     if (!key || !target->typed[key->index]) {
@@ -151,7 +151,7 @@ static void read_reference(struct definition *definition, struct property *prope
         tie(&reference);
     else
         note_unknown(&reference, all, count);
-    definition->shaky[property->index] |= !reference.target;
+    definition->lost[property->index] = !reference.target;
 }
 
 void definition_link_references(struct definition *definition, struct definition *const *all,

@@ -5,8 +5,14 @@ static bool is_name_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// Whether a property is named in an expression whose kind is not known, or through which what is
-// not known may be reached: then what is wrong with it is noted already.
+// Whether the kind of a property is not known, or what may be reached through it: then what is
+// wrong is noted already.
+static bool is_unknown(const struct definition *definition, const struct property *property) {
+    const struct definition *target = definition->targets[property->index];
+    return !definition->typed[property->index] || definition->lost[property->index] ||
+           (target && target != definition && target->faulty);
+}
+
 static bool mentions_unknown(const struct definition *definition, struct text source) {
     size_t start = 0;
     for (size_t i = 0; i <= source.size; i++) {
@@ -14,7 +20,7 @@ static bool mentions_unknown(const struct definition *definition, struct text so
             continue;
         struct text word = text_of(source.data + start, i - start);
         const struct property *property = resource_property(definition->resource, word);
-        if (property && (!definition->typed[property->index] || definition->shaky[property->index]))
+        if (property && is_unknown(definition, property))
             return true;
         start = i + 1;
     }
@@ -47,14 +53,15 @@ struct expression *definition_read_expression(struct definition *definition,
 }
 
 static bool read_expression(struct definition *definition, const struct yaml_pair *pair,
-                            const char *what, struct named_expression *ret_expression) {
+                            const char *what, enum expression_purpose purpose,
+                            struct named_expression *ret_expression) {
     struct named_expression named = {.expression = NULL};
     bool read = reading_name(definition->reading, pair->key, what, &named.name);
     if (!reading_expect(definition->reading, pair->value, YAML_STRING,
                         read ? named.name.data : "expression"))
         return false;
-    named.expression = definition_read_expression(definition, pair->value, EXPRESSION_FOR_PREDICATE,
-                                                  NULL, &named.source);
+    named.expression =
+        definition_read_expression(definition, pair->value, purpose, NULL, &named.source);
     *ret_expression = named;
     return named.expression && read;
 }
@@ -75,8 +82,9 @@ void definition_read_checks(struct definition *definition) {
         return;
     resource->checks = allocate_for(definition, node, sizeof *resource->checks);
     for (size_t i = 0; resource->checks && i < node->mapping.count; i++)
-        resource->check_count += read_expression(definition, &node->mapping.pairs[i], "a check",
-                                                 &resource->checks[resource->check_count]);
+        resource->check_count +=
+            read_expression(definition, &node->mapping.pairs[i], "a check",
+                            EXPRESSION_FOR_PREDICATE, &resource->checks[resource->check_count]);
 }
 
 static bool check_filter_name(struct definition *definition, const struct yaml_node *node,
@@ -108,7 +116,7 @@ static void read_filter(struct definition *definition, const struct yaml_pair *p
     for (size_t i = 0; filter->values && i < pair->value->mapping.count; i++)
         filter->value_count +=
             read_expression(definition, &pair->value->mapping.pairs[i], "a filter's value",
-                            &filter->values[filter->value_count]);
+                            EXPRESSION_FOR_FILTER, &filter->values[filter->value_count]);
 }
 
 void definition_read_filters(struct definition *definition) {

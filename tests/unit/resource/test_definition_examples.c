@@ -42,7 +42,9 @@ static struct resource *read_last(const struct example *examples, size_t count, 
         definitions[i] =
             definition_begin(arena, examples[count - 1 - i].file, examples[count - 1 - i].source,
                              i ? &others : diagnostics);
-    definition_finish(definitions[0], definitions, count);
+    for (size_t i = 0; i < count; i++)
+        definition_link(definitions[i], definitions, count);
+    definition_finish(definitions[0]);
     for (size_t i = 1; i < count; i++)
         definition_free(definition_resource(definitions[i]));
     return definition_resource(definitions[0]);

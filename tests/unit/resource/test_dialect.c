@@ -35,7 +35,7 @@ static void print_sql(struct buffer *out, enum store_dialect store, const char *
     struct property *property =
         target ? resource_property(&things, text_from_string(target)) : NULL;
     const struct expression *expression =
-        expression_parse(&arena, &things, target ? EXPRESSION_FOR_SET : EXPRESSION_FOR_PREDICATE,
+        expression_parse(&arena, &things, target ? EXPRESSION_FOR_SET : EXPRESSION_FOR_FILTER,
                          property, text_from_string(source), &failure, NULL);
     if (!expression)
         print_error("%s: %s\n", source, failure.detail);
@@ -240,6 +240,59 @@ static const struct {
     {"title", "null", "?1 -- null", "$1 -- null"},
 };
 
+#define NEXT(what)                                                                                 \
+    "(SELECT " what " FROM \"things\" AS \"_referenced\" WHERE \"id\" = \"things\".\"next\")"
+#define FOUND(condition) "\"next\" IN (SELECT \"id\" FROM \"things\" WHERE " condition ")"
+
+// Equality and beginnings look for what is referred to first, everything else at it.
+static void references(void **state) {
+    static const struct {
+        const char *source;
+        const char *sqlite;
+    } cases[] = {
+        {"next.title = 'a'", FOUND("\"title\" = ?1") " -- a"},
+        {"'a' = next.title", FOUND("\"title\" = ?1") " -- a"},
+        {"next.active", FOUND("\"active\" = ?1") " -- true"},
+        {"next.amount in (1, 2)", FOUND("\"amount\" IN (?1, ?2)") " -- 1, 2"},
+        {"startsWith(next.title, 'a')", FOUND("(\"title\" >= ?1 AND \"title\" < ?2)") " -- a, b"},
+        {"not next.title = 'a'", "(" FOUND("\"title\" = ?1") ") IS NOT TRUE -- a"},
+        {"next.title != 'a'", NEXT("\"title\"") " IS NOT ?1 -- a"},
+        {"next.amount > 5", NEXT("\"amount\"") " > ?1 -- 5"},
+        {"next.title is null", NEXT("\"title\"") " IS NULL"},
+        {"next.amount in (1, null)",
+         "(" NEXT("\"amount\"") " IN (?1) OR " NEXT("\"amount\"") " IS NULL) -- 1"},
+        {"next.title = code", NEXT("\"title\"") " IS \"code\""},
+        {"title = next.code", "\"title\" IS " NEXT("\"code\"")},
+        {"startsWith(title, next.code)",
+         "substr(\"title\", 1, length(" NEXT("\"code\"") ")) = " NEXT("\"code\"")},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer out = {0};
+        print_sql(&out, STORE_SQLITE, NULL, cases[i].source);
+        assert_text_is(buffer_text(&out), cases[i].sqlite);
+        buffer_free(&out);
+    }
+    struct buffer out = {0};
+    print_sql(&out, STORE_POSTGRES, NULL, "next.store.city != title and next.store.city = 'x'");
+    assert_text_is(buffer_text(&out), "(" NEXT(
+                                          "(CASE json_typeof(json_extract_path(\"store\", "
+                                          "$1::text)) WHEN "
+                                          "'string' THEN json_extract_path_text(\"store\", "
+                                          "$1::text) END "
+                                          "COLLATE \"C\")") " IS DISTINCT FROM \"title\" "
+                                                            "AND " FOUND("(CASE "
+                                                                         "json_typeof(json_extract_"
+                                                                         "path(\"store\", "
+                                                                         "$2::text)) WHEN "
+                                                                         "'string' THEN "
+                                                                         "json_extract_path_text("
+                                                                         "\"store\", $2::text) END "
+                                                                         "COLLATE \"C\") = "
+                                                                         "$3::text") ") -- city, "
+                                                                                     "city, x");
+    buffer_free(&out);
+}
+
 static void expressions(void **state) {
     struct buffer out;
     buffer_init(&out);
@@ -372,11 +425,9 @@ static void no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions),
-        cmocka_unit_test(names_are_quoted),
-        cmocka_unit_test(values_are_bound),
-        cmocka_unit_test(column_types),
-        cmocka_unit_test(the_table_of_what_processes_share),
+        cmocka_unit_test(expressions),      cmocka_unit_test(references),
+        cmocka_unit_test(names_are_quoted), cmocka_unit_test(values_are_bound),
+        cmocka_unit_test(column_types),     cmocka_unit_test(the_table_of_what_processes_share),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static const char *const comparisons[] = {"=", "!=", "<", "<=", ">", ">="};
 
 static const char *const kinds[] = {
     [EXPRESSION_THIS] = "this",
+    [EXPRESSION_REFERENCED] = "next",
     [EXPRESSION_IN] = "in",
     [EXPRESSION_IS_NULL] = "null?",
     [EXPRESSION_AND] = "and",
@@ -241,8 +242,8 @@ static void syntax_errors(void **state) {
         {"store.", "at character 7: expected a member's name, found the end"},
         {"store.town = 'x'", "at character 7: `store` has no member `town`"},
         {"store.deep.town = 'x'", "at character 12: `store.deep` has no member `town`"},
-        {"store.city.x = 'x'", "at character 12: `store.city` has no member `x`"},
-        {"title.x = 'x'", "at character 7: `title` has no member `x`"},
+        {"store.city.x = 'x'", "at character 12: `store.city` is no object and has no members"},
+        {"title.x = 'x'", "at character 7: `title` is no object and has no members"},
         {"null", "at character 1: expected a condition, but `null` is null"},
         {"'x'", "at character 1: expected a condition, but `'x'` is a string"},
         {"active and title", "at character 12: expected a condition, but `title` is a string"},
@@ -545,6 +546,87 @@ static void others(void **state) {
     CHECK_CASES(EXPRESSION_FOR_PREDICATE, NULL, elsewhere);
     CHECK_CASES(EXPRESSION_FOR_QUERY, NULL, elsewhere);
     CHECK_CASES(EXPRESSION_FOR_SET, "title", elsewhere);
+}
+
+static void paths_through_references(void **state) {
+    static const struct parse_case cases[] = {
+        {"next = 5", "(= next 5)"},
+        {"next.title = 'a'", "(= (next title) 'a')"},
+        {"5 < next . amount", "(> (next amount) 5)"},
+        {"next.store.deep.name = title", "(= (next store.deep.name) title)"},
+        {"next.active", "(= (next active) true)"},
+        {"next.price in (1.5, null)", "(in (next price) 150e-2 null)"},
+        {"contains(next.title, next.code)", "(contains (next title) (next code))"},
+        {"next.store is null", "(null? (next store))"},
+        {"next.next is null", "(null? (next next))"},
+        {"next.id = 5", "(= next 5)"}, // the key is what the reference is
+        {"next.id.x = 5", "at character 9: `next.id` is no object and has no members"},
+        {"next.next.title = 'a'",
+         "at character 10: a path leads through one reference, and `next.next` is the second one"},
+        {"next.none = 1", "at character 6: `none` is no property of `things`"},
+        {"next.", "at character 6: expected a property's name, found the end"},
+        {"next.5 = 5", "at character 6: expected a property's name, found `5`"},
+        {"next.store.none = 1", "at character 12: `next.store` has no member `none`"},
+        {"next.anything.x = 1",
+         "at character 15: `next.anything` declares no `properties`, so nothing is known of its "
+         "members"},
+        {"next.amount = title",
+         "at character 1: `next.amount` is an integer and cannot be compared "
+         "with `title`, which is a string"},
+        {"next.price = next.fee",
+         "at character 1: `next.price` has 2 digits behind the point and `next.fee` has 4: "
+         "decimals of different scales cannot be compared"},
+        {"next.amount + 1 = 2", "at character 13: arithmetic is for `set` alone"},
+    };
+    CHECK_CASES(EXPRESSION_FOR_FILTER, NULL, cases);
+    CHECK_CASES(EXPRESSION_FOR_QUERY, NULL, cases);
+    static const struct parse_case secret[] = {{"next.secret = 'a'", "(= (next secret) 'a')"}};
+    CHECK_CASES(EXPRESSION_FOR_FILTER, NULL, secret);
+    static const struct parse_case asked[] = {
+        {"next.secret = 'a'", "at character 1: `next.secret` cannot be asked for"}};
+    CHECK_CASES(EXPRESSION_FOR_QUERY, NULL, asked);
+    static const struct parse_case elsewhere[] = {
+        {"next.title = 'a'",
+         "at character 1: `next` refers to a record of `things`, into which filters alone can "
+         "look"}};
+    CHECK_CASES(EXPRESSION_FOR_PREDICATE, NULL, elsewhere);
+    CHECK_CASES(EXPRESSION_FOR_OTHERS, NULL, elsewhere);
+    CHECK_CASES(EXPRESSION_FOR_SET, "title", elsewhere);
+}
+
+// What nobody can read, the definition may still ask about.
+static void references_to_what_nobody_reads(void **state) {
+    static const struct parse_case named[] = {{"next.title = 'a'", "(= (next title) 'a')"}};
+    static const struct parse_case asked[] = {
+        {"next.title = 'a'",
+         "at character 1: `next` refers to a record of `things`, which has no action `read`"},
+        {"next = 5", "(= next 5)"}};
+    things.actions[ACTION_READ] = false;
+    CHECK_CASES(EXPRESSION_FOR_FILTER, NULL, named);
+    CHECK_CASES(EXPRESSION_FOR_QUERY, NULL, asked);
+    things.actions[ACTION_READ] = true;
+}
+
+static void what_looks_into_others(void **state) {
+    static const struct {
+        const char *source;
+        bool refers;
+    } cases[] = {
+        {"next = 5", false},
+        {"next.id = 5", false},
+        {"next.title = 'a'", true},
+        {"amount = 1 or not (title = 'a' and contains(title, next.code))", true},
+        {"next.title = 'a' and false", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena = {0};
+        struct failure failure;
+        const struct expression *expression =
+            parse_for(&arena, EXPRESSION_FOR_FILTER, NULL, cases[i].source, &failure);
+        assert_non_null(expression);
+        assert_true_for(expression_refers(expression) == cases[i].refers, cases[i].source);
+        arena_free(&arena);
+    }
 }
 
 static void assert_place(const char *source, const struct expression *part, const char *place) {
@@ -1053,6 +1135,9 @@ int main(void) {
         cmocka_unit_test(a_client_cannot_ask_for_what_is_write_only),
         cmocka_unit_test(defaults),
         cmocka_unit_test(others),
+        cmocka_unit_test(paths_through_references),
+        cmocka_unit_test(references_to_what_nobody_reads),
+        cmocka_unit_test(what_looks_into_others),
         cmocka_unit_test(parts_know_where_they_stand),
         cmocka_unit_test(arithmetic),
         cmocka_unit_test(nul_is_refused),

@@ -586,6 +586,28 @@ static void test_embedded(void **state) {
     fixture_end(&fixture);
 }
 
+// What looks into other records may have to look at all of them first.
+static void test_which_filters_through_references_are_short(void **state) {
+    static const struct {
+        const char *parameters;
+        bool is_short;
+    } cases[] = {
+        {"filter=parent = 'x'", true},
+        {"filter=parent.code = 'x'", true}, // which is the same
+        {"filter=parent.twin = 'x'", false},
+        {"filter=code = 'x' and parent.twin = 'x'", false},
+        {"expand=parent,twin", true},
+        {"expand=parent&parent=x", true},
+    };
+    struct fixture fixture;
+    fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct query query = fixture_query(&fixture, cases[i].parameters);
+        assert_true_for(plan_list_is_short(&query) == cases[i].is_short, cases[i].parameters);
+    }
+    fixture_end(&fixture);
+}
+
 static void test_out_of_memory(void **state) {
     struct fixture fixture;
     const struct value position[] = {value_integer(5), value_integer(7)};
@@ -632,6 +654,7 @@ int main(void) {
         cmocka_unit_test(test_which_lists_are_short),
         cmocka_unit_test(test_null_is_not_unique),
         cmocka_unit_test(test_embedded),
+        cmocka_unit_test(test_which_filters_through_references_are_short),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,7 +165,8 @@ static const char nodes[] = "key: code\n"
                             "  name: {type: string}\n"
                             "  note: {type: string, writeOnly: true}\n"
                             "  parent: {type: string, references: nodes}\n"
-                            "  twin: {type: string, references: nodes}\n";
+                            "  twin: {type: string, references: nodes}\n"
+                            "filters: {family: {named: parent.note = 'x'}}\n";
 
 // What is embedded: "parent(code name parent twin) twin(…)".
 static const char *describe_expansions(struct fixture *fixture, const struct query *query) {
@@ -209,6 +210,29 @@ static void test_expansions(void **state) {
     assert_false(read_record(&fixture, "expand", "name", &query));
     assert_string_equal(fixture.failure.detail,
                         "expand: 'name' refers to nothing; it takes parent, twin");
+    fixture_end(&fixture);
+}
+
+// Whose records a client asked to see something of: not where the definition asks.
+static void test_what_filters_see(void **state) {
+    static const struct {
+        const char *parameters;
+        size_t seen;
+    } cases[] = {
+        {"filter=parent = 'x'", 0},
+        {"filter=parent.code = 'x'", 0},
+        {"filter=parent.name = 'x'", 1},
+        {"filter=name = 'a' or not twin.name < parent.name", 1},
+        {"family=named", 0},
+        {"family=named&filter=parent.name is null", 1},
+        {"filter=parent.name = 'x' and false", 0},
+    };
+    struct fixture fixture;
+    fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct query query = fixture_query(&fixture, cases[i].parameters);
+        assert_true_for(query.seen_count == cases[i].seen, cases[i].parameters);
+    }
     fixture_end(&fixture);
 }
 
@@ -559,7 +583,8 @@ static void test_out_of_memory_while_expanding(void **state) {
     fixture_begin(&fixture, "nodes", nodes, STORE_SQLITE);
     for (ALLOCATION_FAILURES(nth)) {
         struct query query = {0};
-        bool done = fixture_read(&fixture, "expand=twin,parent&fields=name", &query);
+        bool done = fixture_read(&fixture,
+                                 "expand=twin,parent&fields=name&filter=parent.name = 'a'", &query);
         bool failed = allocation_allow();
         assert_int_equal(done, !failed);
         if (!failed)
@@ -577,6 +602,7 @@ int main(void) {
         cmocka_unit_test(test_selections),
         cmocka_unit_test(test_fields_of_a_record),
         cmocka_unit_test(test_expansions),
+        cmocka_unit_test(test_what_filters_see),
         cmocka_unit_test(test_filters_are_joined),
         cmocka_unit_test(test_values_of_properties),
         cmocka_unit_test(test_refusals),

@@ -240,7 +240,15 @@ static const struct {
      "has 1\n"
      "a.yaml:10:32: the key of `stores` is an integer, so `type: integer` is what `h` needs\n"
      "a.yaml:11:53: `i` is required, so it cannot become null\n"},
+    {{STORES, "a.yaml\nproperties:\n  s: {type: integer, references: stores}\n"
+              "checks: {c: s.name = 'x'}\nfilters: {f: {g: s.none = 5, h: s.name.x = 1}}\n"},
+     "a.yaml:3:13: `s` refers to a record of `stores`, into which filters alone can look\n"
+     "a.yaml:4:20: `none` is no property of `stores`\n"
+     "a.yaml:4:40: `s.name` is no object and has no members\n"},
     // What is wrong with a definition is not said again of those that refer to it.
+    {{"a.yaml\nproperties: {z: {type: integer, references: z}}\nfilters: {f: {g: z.y = 5}}\n",
+      "z.yaml\nproperties: {y: {type: string, references: nowhere}}\n"},
+     "z.yaml:1:44: there is no resource `nowhere`\n"},
     {{"stores.yaml\nkey: code\nproperties: {code: {type: strin}, name: {type: string}}\n",
       "a.yaml\nproperties: {a: {type: string, references: stores}}\nunique: [[a]]\n"
       "checks: {c: a > 5}\nfilters: {f: {g: a.name = 5}}\n"},
@@ -283,6 +291,29 @@ static void what_is_wrong_is_told_of_all_files(void **state) {
     assert_true(passed);
 }
 
+// Whichever comes first, a filter knows what is behind a reference as that came out in the end.
+static void filters_look_into_others(void **state) {
+    static const char *const files[] = {
+        "a.yaml\nproperties: {z: {type: integer, references: z}, name: {type: string}}\n"
+        "filters:\n  f:\n    g: z.text = '"
+        "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae' and z.land in ('x')\n   "
+        " h: z.next is null\n",
+        "z.yaml\nproperties:\n  text: {type: string, references: texts}\n"
+        "  land: {type: string, references: lands}\n  next: {type: integer, references: a}\n"
+        "filters: {f: {g: next.name = 'x'}}\n",
+        TEXTS, LANDS, NULL};
+    struct scene scene;
+    read_well(&scene, files);
+    const struct resource *a = resource(&scene, "a");
+    const struct expression *both = a->filters[0].values[0].expression;
+    const struct expression *text = both->operands[0]->operands[0];
+    assert_int_equal(text->kind, EXPRESSION_REFERENCED);
+    assert_ptr_equal(text->resource, a);
+    assert_ptr_equal(text->property, resource_property(a, TEXT("z")));
+    assert_int_equal(text->type, VALUE_BYTES);
+    leave(&scene);
+}
+
 static void nothing_leaks_when_memory_runs_out(void **state) {
     static const char *const files[] = {
         TEXTS,
@@ -308,6 +339,7 @@ int main(void) {
         cmocka_unit_test(what_refers_comes_later),
         cmocka_unit_test(what_may_become_null_has_versions),
         cmocka_unit_test(what_is_wrong_is_told_of_all_files),
+        cmocka_unit_test(filters_look_into_others),
         cmocka_unit_test(nothing_leaks_when_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
