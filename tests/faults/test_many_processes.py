@@ -61,6 +61,79 @@ def close_all(servers):
         server.close()
 
 
+# Starting together, and beside a newer one. These come first, since they empty the cluster, and
+# whoever still watched it would complain.
+
+@pytest.mark.parametrize("round", range(5))
+def test_ten_start_on_an_empty_database(cluster, round):
+    """One makes the tables, the others find them; all share what must be shared."""
+    cluster.clear()
+    running = start_all(cluster)
+    try:
+        made = running[0].public.create("/seats", {"place": "a"})
+        for server in running:
+            assert server.public.get(f"/seats/{made['id']}").json() == made
+        for number in range(5):
+            running[number].public.create("/seats", {"place": f"b{number}"})
+        page = running[1].public.get("/seats?limit=2")
+        cursor = page.links["next"]["url"]
+        for server in running[2:]:  # a cursor is signed with a key that all have
+            following = server.public.get(cursor)
+            assert following.status_code == 200 and len(following.json()) == 2, following.text
+    finally:
+        close_all(running)
+
+
+def test_an_older_process_beside_a_newer_schema(cluster):
+    cluster.clear()
+    old = {"things": "access: {read: public, write: public}\n"
+                     "properties: {name: {type: string, maxLength: 50}}\n"}
+    new = {"things": "access: {read: public, write: public}\n"
+                     "properties:\n  extra: {type: integer, default: 7}\n"
+                     "  name: {type: string, maxLength: 50}\nindexes: [[name]]\n",
+           "others": "properties: {name: {type: string}}\n"}
+    older, = start_all(cluster, old, 1)
+    stop = threading.Event()
+    faults = []
+
+    def work():
+        client = older.client(key=None)
+        for number in range(1_000_000):
+            if stop.is_set():
+                break
+            made = client.post("/things", {"name": f"old {number}"})
+            changed = client.patch(f"/things/{made.json().get('id')}", {"name": f"older {number}"})
+            listed = client.get("/things?limit=3&sort=-id")
+            if [made.status_code, changed.status_code, listed.status_code] != [201, 200, 200]:
+                faults.append((made.text, changed.text, listed.text))
+        client.close()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.3)
+        newer, = start_all(cluster, new, 1)
+        try:
+            made = newer.public.create("/things", {"name": "new"})
+            assert made["extra"] == 7
+            assert older.public.get(f"/things/{made['id']}").json() == {"id": made["id"],
+                                                                       "name": "new"}
+            assert older.public.patch(f"/things/{made['id']}", {"name": "x"}).status_code == 200
+            assert newer.public.get(f"/things/{made['id']}").json() == {**made, "name": "x"}
+            wait_until(lambda: newer.public.get("/things?filter=name%20=%20'x'").json(), "x", 5)
+            time.sleep(0.3)
+        finally:
+            newer.close()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        older.close()
+    assert not faults, faults[:2]
+
+
+# All on one database, which stay
+
 @pytest.fixture(scope="module")
 def servers(cluster):
     cluster.clear()
@@ -320,73 +393,3 @@ def test_creates_with_two_unique_values(servers, cluster, round):
     # None could be added to them: whoever was refused stands against one that is there.
     for body in bodies:
         assert body["number"] in numbers or body["holder"] in holders
-
-
-# Starting together, and beside a newer one.
-
-@pytest.mark.parametrize("round", range(5))
-def test_ten_start_on_an_empty_database(cluster, round):
-    """One makes the tables, the others find them; all share what must be shared."""
-    cluster.clear()
-    running = start_all(cluster)
-    try:
-        made = running[0].public.create("/seats", {"place": "a"})
-        for server in running:
-            assert server.public.get(f"/seats/{made['id']}").json() == made
-        for number in range(5):
-            running[number].public.create("/seats", {"place": f"b{number}"})
-        page = running[1].public.get("/seats?limit=2")
-        cursor = page.links["next"]["url"]
-        for server in running[2:]:  # a cursor is signed with a key that all have
-            following = server.public.get(cursor)
-            assert following.status_code == 200 and len(following.json()) == 2, following.text
-    finally:
-        close_all(running)
-
-
-def test_an_older_process_beside_a_newer_schema(cluster):
-    cluster.clear()
-    old = {"things": "access: {read: public, write: public}\n"
-                     "properties: {name: {type: string, maxLength: 50}}\n"}
-    new = {"things": "access: {read: public, write: public}\n"
-                     "properties:\n  extra: {type: integer, default: 7}\n"
-                     "  name: {type: string, maxLength: 50}\nindexes: [[name]]\n",
-           "others": "properties: {name: {type: string}}\n"}
-    older, = start_all(cluster, old, 1)
-    stop = threading.Event()
-    faults = []
-
-    def work():
-        client = older.client(key=None)
-        for number in range(1_000_000):
-            if stop.is_set():
-                break
-            made = client.post("/things", {"name": f"old {number}"})
-            changed = client.patch(f"/things/{made.json().get('id')}", {"name": f"older {number}"})
-            listed = client.get("/things?limit=3&sort=-id")
-            if [made.status_code, changed.status_code, listed.status_code] != [201, 200, 200]:
-                faults.append((made.text, changed.text, listed.text))
-        client.close()
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        time.sleep(0.3)
-        newer, = start_all(cluster, new, 1)
-        try:
-            made = newer.public.create("/things", {"name": "new"})
-            assert made["extra"] == 7
-            assert older.public.get(f"/things/{made['id']}").json() == {"id": made["id"],
-                                                                       "name": "new"}
-            assert older.public.patch(f"/things/{made['id']}", {"name": "x"}).status_code == 200
-            assert newer.public.get(f"/things/{made['id']}").json() == {**made, "name": "x"}
-            wait_until(lambda: newer.public.get("/things?filter=name%20=%20'x'").json(), "x", 5)
-            time.sleep(0.3)
-        finally:
-            newer.close()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-        older.close()
-    assert not faults, faults[:2]
