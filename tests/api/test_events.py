@@ -515,6 +515,17 @@ def test_many_keys(server):
         listener.close()
 
 
+def test_a_key_that_another_process_deactivates(own_server):
+    with own_server.beside() as other:
+        key = make_key(own_server, "secrets:read")
+        with Listener(other, "secrets", key=key["secret"]) as listener:
+            assert listener.rest(0.7) == []  # it was looked at
+            started = time.monotonic()
+            deactivate(own_server, f"/keys/{key['id']}")
+            assert listener.end()
+            assert time.monotonic() - started < 1 * SLOW
+
+
 def drop_triggers(server, resource):
     with server.store.connect(server.folder) as database:
         if STORE == "postgres":

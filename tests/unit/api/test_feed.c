@@ -278,8 +278,8 @@ static void it_rests(void **state) {
     assert_true(feed_listen(rig->feed, TEXT("others"), true));
     feed_ask(&rig->listener.member);
     wait_for(&rig->listener, 2);
-    // What happened meanwhile is in the table, for whoever wants it. (On a machine that is very busy
-    // it had not noticed yet, and so goes on.)
+    // What happened meanwhile is in the table, for whoever wants it. (On a machine that is very
+    // busy it had not noticed yet, and so goes on.)
     if (strcmp(rig->listener.news[1], "5-5 5 asked:") != 0)
         assert_string_equal(rig->listener.news[1], "9-9 9 asked:");
     else
