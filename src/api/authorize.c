@@ -11,8 +11,7 @@ struct want {
 };
 
 static struct want want_action(const struct resource *resource, enum action action) {
-    return (struct want){resource, action_reads(action) ? TEXT("read") : TEXT("write"),
-                         resource_access(resource, action)};
+    return (struct want){resource, scope_verb(action), resource_access(resource, action)};
 }
 
 static struct want want_transition(const struct resource *resource,

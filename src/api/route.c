@@ -5,6 +5,7 @@
 #include "api/keys.h"
 #include "api/negotiate.h"
 #include "api/records.h"
+#include "api/scope.h"
 
 // What a path can be, and what serves each method there.
 typedef const struct handler *handlers_by_method[HTTP_METHOD_OTHER + 1];
@@ -63,13 +64,6 @@ static const handlers_by_method key_usage_handlers = {
     [HTTP_METHOD_HEAD] = &keys_usage,
 };
 
-static const handlers_by_method *const key_part_handlers[KEYS_PARTS] = {
-    [KEYS_RENEW] = &key_renew_handlers,
-    [KEYS_ROTATE] = &key_rotate_handlers,
-    [KEYS_HISTORY] = &key_history_handlers,
-    [KEYS_USAGE] = &key_usage_handlers,
-};
-
 static const handlers_by_method events_handlers = {
     [HTTP_METHOD_GET] = &records_events,
     [HTTP_METHOD_HEAD] = &records_events,
@@ -102,9 +96,79 @@ static const struct {
     {"PATCH", HTTP_METHOD_PATCH},   {"POST", HTTP_METHOD_POST}, {"PUT", HTTP_METHOD_PUT},
 };
 
+static bool has_lifecycle(const struct resource *resource) {
+    return resource->lifecycle.property || resource->transition_count;
+}
+
+static bool has_states(const struct resource *resource) {
+    return resource->lifecycle.property;
+}
+
+static bool has_events(const struct resource *resource) {
+    return resource->events;
+}
+
+// Where a route is, seen from what it is about.
+enum place {
+    PLACE_ITSELF, // /NAME
+    PLACE_RECORD, // /NAME/{key}
+    PLACE_BESIDE, // /NAME/WORD
+    PLACE_BEHIND, // /NAME/{key}/WORD
+};
+
+struct route {
+    enum place place;
+    const struct text *word; // NULL: it has none
+    const handlers_by_method *handlers;
+    bool (*is_there)(const struct resource *resource); // NULL: always
+};
+
+static const struct text lifecycle_word = TEXT_INIT("lifecycle");
+static const struct text events_word = TEXT_INIT("events");
+static const struct text history_word = TEXT_INIT("history");
+
+// A word goes before a key.
+static const struct route record_routes[] = {
+    {PLACE_ITSELF, NULL, &collection_handlers, NULL},
+    {PLACE_BESIDE, &lifecycle_word, &lifecycle_handlers, has_lifecycle},
+    {PLACE_BESIDE, &events_word, &events_handlers, has_events},
+    {PLACE_RECORD, NULL, &record_handlers, NULL},
+    {PLACE_BEHIND, &history_word, &history_handlers, has_states},
+};
+
+static const struct route key_routes[] = {
+    {PLACE_ITSELF, NULL, &key_collection_handlers, NULL},
+    {PLACE_RECORD, NULL, &key_handlers, NULL},
+    {PLACE_BEHIND, &keys_parts[KEYS_RENEW], &key_renew_handlers, NULL},
+    {PLACE_BEHIND, &keys_parts[KEYS_ROTATE], &key_rotate_handlers, NULL},
+    {PLACE_BEHIND, &keys_parts[KEYS_HISTORY], &key_history_handlers, NULL},
+    {PLACE_BEHIND, &keys_parts[KEYS_USAGE], &key_usage_handlers, NULL},
+};
+
+struct routes {
+    const struct route *items;
+    size_t count;
+};
+
+// What there is about a resource, but for its transitions. What is built in has a path only where
+// it is given one here.
+static struct routes routes_of(const struct resource *resource) {
+    static const struct routes none = {NULL, 0};
+    static const struct routes keys = {key_routes, sizeof key_routes / sizeof key_routes[0]};
+    static const struct routes records = {record_routes,
+                                          sizeof record_routes / sizeof record_routes[0]};
+    if (!resource->built_in)
+        return records;
+    return text_is(resource->name, "keys") ? keys : none;
+}
+
+// `resource` is NULL for the program's own routes.
+static bool is_served(const struct resource *resource, const struct handler *handler) {
+    return handler && (handler->action == ACTIONS || resource->actions[handler->action]);
+}
+
 static bool is_allowed(const struct exchange *exchange, const struct handler *handler) {
-    return handler &&
-           (handler->action == ACTIONS || exchange->plan->resource->actions[handler->action]);
+    return is_served(exchange->plan ? exchange->plan->resource : NULL, handler);
 }
 
 static const handlers_by_method *own_route(struct text name) {
@@ -116,9 +180,9 @@ static const handlers_by_method *own_route(struct text name) {
 }
 
 // Whether any method is served there: a path without one does not exist.
-static bool any_allowed(const struct exchange *exchange, const handlers_by_method *handlers) {
+static bool any_served(const struct resource *resource, const handlers_by_method *handlers) {
     for (size_t i = 0; i <= HTTP_METHOD_OTHER; i++) {
-        if (is_allowed(exchange, (*handlers)[i]))
+        if (is_served(resource, (*handlers)[i]))
             return true;
     }
     return false;
@@ -133,39 +197,25 @@ struct path {
     size_t count;
 };
 
-static bool has_lifecycle(const struct resource *resource) {
-    return resource->lifecycle.property || resource->transition_count;
+static bool leads_to(const struct path *path, const struct route *route,
+                     const struct resource *resource) {
+    static const size_t counts[] = {
+        [PLACE_ITSELF] = 1, [PLACE_RECORD] = 2, [PLACE_BESIDE] = 2, [PLACE_BEHIND] = 3};
+    if (path->count != counts[route->place] || (route->is_there && !route->is_there(resource)))
+        return false;
+    return !route->word || text_equal(path->segments[path->count - 1], *route->word);
 }
 
-// What serves the records of a resource.
-static const handlers_by_method *find_records(struct exchange *exchange, const struct path *path) {
+static const handlers_by_method *find_route(struct exchange *exchange, const struct path *path) {
     const struct resource *resource = exchange->plan->resource;
-    if (path->count == 1)
-        return &collection_handlers;
-    if (path->count == 2 && has_lifecycle(resource) &&
-        text_is(path->segments[PATH_KEY], "lifecycle"))
-        return &lifecycle_handlers;
-    if (path->count == 2 && resource->events && text_is(path->segments[PATH_KEY], "events"))
-        return &events_handlers;
-    if (path->count == 2)
-        return &record_handlers;
-    if (resource->lifecycle.property && text_is(path->segments[PATH_PART], "history"))
-        return &history_handlers;
-    exchange->transition = resource_transition(resource, path->segments[PATH_PART]);
-    return exchange->transition ? &transition_handlers : NULL;
-}
-
-// What is built in has a path only where it is given one here.
-static const handlers_by_method *find_built_in(struct exchange *exchange, const struct path *path) {
-    if (!text_is(path->segments[PATH_NAME], "keys"))
-        return NULL;
-    if (path->count < 3)
-        return path->count == 1 ? &key_collection_handlers : &key_handlers;
-    for (size_t i = 0; i < KEYS_PARTS; i++) {
-        if (text_equal(path->segments[PATH_PART], keys_parts[i]))
-            return key_part_handlers[i];
+    struct routes routes = routes_of(resource);
+    for (size_t i = 0; i < routes.count; i++) {
+        if (leads_to(path, &routes.items[i], resource))
+            return routes.items[i].handlers;
     }
-    return NULL;
+    if (path->count == 3)
+        exchange->transition = resource_transition(resource, path->segments[PATH_PART]);
+    return exchange->transition ? &transition_handlers : NULL;
 }
 
 // Finds what serves the path and notes the plan and the path's key; NULL for an unknown path.
@@ -176,10 +226,8 @@ static const handlers_by_method *find_path(struct exchange *exchange, const stru
         return path->count == 1 ? own_route(name) : NULL;
     exchange->path_key = path->segments[PATH_KEY];
     exchange->path_part = path->segments[PATH_PART];
-    const handlers_by_method *handlers = exchange->plan->resource->built_in
-                                             ? find_built_in(exchange, path)
-                                             : find_records(exchange, path);
-    return handlers && any_allowed(exchange, handlers) ? handlers : NULL;
+    const handlers_by_method *handlers = find_route(exchange, path);
+    return handlers && any_served(exchange->plan->resource, handlers) ? handlers : NULL;
 }
 
 static bool decode_segment(struct exchange *exchange, struct text *segment) {
@@ -285,4 +333,100 @@ enum step_result route_request(struct exchange *exchange) {
                              "%.*s is not served at this path; the field Allow names what is",
                              TEXT_ARGS(request->method_name));
     return STEP_NEXT;
+}
+
+// ---- All of them
+
+struct telling {
+    struct arena *arena;
+    bool (*visit)(void *context, const struct route_told *told);
+    void *context;
+    struct route_told told; // of which the method is to come
+};
+
+static bool tell(struct telling *telling, const char *method, struct text action,
+                 enum access access) {
+    telling->told.method = method;
+    telling->told.action = action;
+    telling->told.access = access;
+    return telling->visit(telling->context, &telling->told);
+}
+
+static bool tell_handler(struct telling *telling, const struct handler *handler,
+                         const struct transition *transition, const char *method) {
+    const struct resource *resource = telling->told.resource;
+    if (handler->action == ACTIONS)
+        return tell(telling, method, TEXT(""), ACCESS_PUBLIC);
+    telling->told.verb = transition ? transition->name : scope_verb(handler->action);
+    return transition ? tell(telling, method, transition->name, transition->access)
+                      : tell(telling, method, text_from_string(action_name(handler->action)),
+                             resource_access(resource, handler->action));
+}
+
+// What is served at a path, by method; OPTIONS is served wherever anything is.
+static bool tell_path(struct telling *telling, struct text path, const handlers_by_method *handlers,
+                      const struct transition *transition) {
+    const struct resource *resource = telling->told.resource;
+    if (!path.data)
+        return false;
+    telling->told.path = path;
+    for (size_t i = 0; i < sizeof method_names / sizeof method_names[0]; i++) {
+        const struct handler *handler = (*handlers)[method_names[i].method];
+        if (is_served(resource, handler) &&
+            !tell_handler(telling, handler, transition, method_names[i].name))
+            return false;
+    }
+    telling->told.verb = TEXT("");
+    return tell(telling, "OPTIONS", TEXT(""), ACCESS_PUBLIC);
+}
+
+static struct text path_of(struct arena *arena, const struct resource *resource, enum place place,
+                           const struct text *word) {
+    struct text name = resource->name;
+    struct text key = resource->key.property->name;
+    switch (place) {
+    case PLACE_RECORD: return arena_format(arena, "/%.*s/{%.*s}", TEXT_ARGS(name), TEXT_ARGS(key));
+    case PLACE_BESIDE: return arena_format(arena, "/%.*s/%.*s", TEXT_ARGS(name), TEXT_ARGS(*word));
+    case PLACE_BEHIND:
+        return arena_format(arena, "/%.*s/{%.*s}/%.*s", TEXT_ARGS(name), TEXT_ARGS(key),
+                            TEXT_ARGS(*word));
+    default: return arena_format(arena, "/%.*s", TEXT_ARGS(name));
+    }
+}
+
+static bool tell_resource(struct telling *telling, const struct resource *resource) {
+    struct routes routes = routes_of(resource);
+    telling->told.resource = resource;
+    for (size_t i = 0; i < routes.count; i++) {
+        const struct route *route = &routes.items[i];
+        if ((route->is_there && !route->is_there(resource)) ||
+            !any_served(resource, route->handlers))
+            continue;
+        if (!tell_path(telling, path_of(telling->arena, resource, route->place, route->word),
+                       route->handlers, NULL))
+            return false;
+    }
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        const struct transition *transition = &resource->transitions[i];
+        if (!tell_path(telling, path_of(telling->arena, resource, PLACE_BEHIND, &transition->name),
+                       &transition_handlers, transition))
+            return false;
+    }
+    return true;
+}
+
+bool routes_each(const struct catalogue *catalogue, struct arena *arena,
+                 bool (*visit)(void *context, const struct route_told *told), void *context) {
+    struct telling telling = {.arena = arena, .visit = visit, .context = context};
+    for (size_t i = 0; i < sizeof own_routes / sizeof own_routes[0]; i++) {
+        struct text path = arena_format(arena, "/%.*s", TEXT_ARGS(own_routes[i].path));
+        if (!tell_path(&telling, path, own_routes[i].handlers, NULL))
+            return false;
+    }
+    for (size_t i = 0; i < catalogue->table_count; i++) {
+        if (!tell_resource(&telling, catalogue->resources[i]))
+            return false;
+    }
+    telling.told = (struct route_told){.path = TEXT("*")};
+    return tell(&telling, "OPTIONS", TEXT(""), ACCESS_PUBLIC);
 }

@@ -6,6 +6,10 @@ const struct text scope_admin = TEXT_INIT("admin");
 
 static const struct text every_resource = TEXT_INIT("*");
 
+struct text scope_verb(enum action action) {
+    return action_reads(action) ? TEXT("read") : TEXT("write");
+}
+
 bool scope_allows(struct text scope, struct text resource, struct text action) {
     struct text rest = scope;
     struct text name = {"", 0};

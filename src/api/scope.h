@@ -11,6 +11,10 @@
 
 extern const struct text scope_admin;
 
+// The word by which scopes name what an action does: "read" or "write". Transitions have their own
+// names.
+struct text scope_verb(enum action action);
+
 // Whether a scope allows an action ("read", "write", a transition) of a resource. What is built in
 // has no scopes but admin, and is none of the resources that "*" stands for; the caller sees to it.
 bool scope_allows(struct text scope, struct text resource, struct text action);

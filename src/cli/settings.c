@@ -28,11 +28,14 @@ static const char *const migrate_modes[] = {
 
 enum {
     SERVING = USED_BY_SERVE,
-    READING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT,
+    READING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT |
+              USED_BY_KEYS,
     STORING = READING | USED_BY_COPY,
+    DEFINING = STORING | USED_BY_ROUTES,
     CALLING = USED_BY_SERVE | USED_BY_IMPORT | USED_BY_EXPORT | USED_BY_AGENT,
     STARTING = USED_BY_SERVE | USED_BY_IMPORT,
-    MIGRATING = STARTING | USED_BY_COPY,
+    MAKING = STARTING | USED_BY_KEYS,
+    MIGRATING = MAKING | USED_BY_COPY,
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -46,11 +49,11 @@ static const struct setting table[] = {
      .used_by = READING | USED_BY_BACKUP,
      .default_text = "sqlite:data/trestle.db",
      .help = "where the records are: sqlite:PATH, or postgresql://USER:PASSWORD@HOST/NAME"},
-    {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = STORING,
+    {.name = "resources", .type = SETTING_PATH, .offset = AT(resources), .used_by = DEFINING,
      .default_text = "resources",
      .help = "the folder with a definition (NAME.yaml) for each resource"},
     {.name = "data", .type = SETTING_PATH, .offset = AT(data),
-     .used_by = STARTING | USED_BY_AGENT,
+     .used_by = MAKING | USED_BY_AGENT,
      .default_text = "data",
      .help = "the one folder that the program writes to; made where it is missing"},
     {.name = "admin_key", .type = SETTING_SECRET, .offset = AT(admin_key), .used_by = CALLING,
@@ -64,13 +67,13 @@ static const struct setting table[] = {
     {.name = "workers", .type = SETTING_COUNT, .offset = AT(workers), .used_by = SERVING,
      .default_text = "0", .most = 1024,
      .help = "threads that serve; 0: one a processor that the process may use"},
-    {.name = "log", .type = SETTING_CHOICE, .offset = AT(log), .used_by = STORING,
+    {.name = "log", .type = SETTING_CHOICE, .offset = AT(log), .used_by = DEFINING,
      .default_text = "text", .choices = log_formats,
      .help = "the form of log lines"},
-    {.name = "log_level", .type = SETTING_CHOICE, .offset = AT(log_level), .used_by = STORING,
+    {.name = "log_level", .type = SETTING_CHOICE, .offset = AT(log_level), .used_by = DEFINING,
      .default_text = "info", .choices = log_levels,
      .help = "the least important lines that are written"},
-    {.name = "log_file", .type = SETTING_PATH, .offset = AT(log_file), .used_by = STORING,
+    {.name = "log_file", .type = SETTING_PATH, .offset = AT(log_file), .used_by = DEFINING,
      .help = "where log lines go instead of standard error"},
     {.name = "log_access", .type = SETTING_SWITCH, .offset = AT(log_access), .used_by = SERVING,
      .default_text = "on",

@@ -97,6 +97,8 @@ enum setting_use {
     USED_BY_COPY = 1 << 5,
     USED_BY_BACKUP = 1 << 6,
     USED_BY_AGENT = 1 << 7,
+    USED_BY_KEYS = 1 << 8,
+    USED_BY_ROUTES = 1 << 9,
 };
 
 // One row of the table.
