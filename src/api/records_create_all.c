@@ -2,6 +2,7 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
+#include "base/table.h"
 
 #include <stdlib.h>
 
@@ -90,7 +91,13 @@ static int compare_records(const void *left, const void *right, void *calls) {
     return order ? order : a < b ? -1 : 1; // of the same content, the first one is new
 }
 
-static bool refers_to_itself(const struct resource *resource) {
+// ---- Records that refer to each other ----
+
+// Whether records may refer to others of the same array: to such of their own resource whose keys
+// are known before they are stored.
+static bool may_refer_to_each_other(const struct resource *resource) {
+    if (resource->key.kind != KEY_PROPERTY && resource->key.kind != KEY_SHA256)
+        return false;
     for (size_t i = 0; i < resource->property_count; i++) {
         if (resource->properties[i].reference.resource == resource)
             return true;
@@ -98,8 +105,71 @@ static bool refers_to_itself(const struct resource *resource) {
     return false;
 }
 
-// Two arrays that share content must not wait for each other in a circle. Records that may refer to
-// those before them keep their order, and the database sees to circles.
+// The order of an array's records while it is made: each behind those that it refers to.
+struct ordering {
+    const struct resource *resource;
+    struct value **values;
+    struct table by_key; // to an item of `records`; they are few, whoever made up the keys
+    size_t *records;     // of each record its number, which the table points to
+    bool *begun;         // of each record: it has its place, or those that it refers to get theirs
+    size_t *order;
+    size_t count; // that have their place
+};
+
+// Begins with one record and goes to what it refers to, and so on; gives places on the way back.
+// What comes round to where it has been is a circle, at which the database will take offence. No
+// deeper than there are records.
+static void place_record(struct ordering *ordering, size_t record) {
+    const struct resource *resource = ordering->resource;
+    if (ordering->begun[record])
+        return;
+    ordering->begun[record] = true;
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct value *value = &ordering->values[record][i];
+        if (resource->properties[i].reference.resource != resource || value_is_null(*value))
+            continue;
+        const size_t *other = table_get(&ordering->by_key, value->text);
+        if (other)
+            place_record(ordering, *other);
+    }
+    ordering->order[ordering->count++] = record;
+}
+
+static bool find_records(struct ordering *ordering, size_t count) {
+    size_t key = ordering->resource->key.property->index;
+    for (size_t i = 0; i < count; i++) {
+        ordering->records[i] = i;
+        if (!table_put(&ordering->by_key, ordering->values[i][key].text, &ordering->records[i]))
+            return false;
+    }
+    return true;
+}
+
+// Puts records behind those that they refer to, and leaves the order as it is otherwise.
+static bool put_behind_referenced(struct exchange *exchange) {
+    const struct create_all *all = exchange->all;
+    struct arena *arena = arena_of(exchange);
+    struct ordering ordering = {
+        .resource = resource_of(exchange),
+        .values = all->values,
+        .records = arena_allocate_zero(arena, all->count, sizeof(size_t)),
+        .begun = arena_allocate_zero(arena, all->count, sizeof(bool)),
+        .order = arena_allocate_zero(arena, all->count, sizeof(size_t)),
+    };
+    bool made =
+        ordering.records && ordering.begun && ordering.order && find_records(&ordering, all->count);
+    for (size_t i = 0; made && i < all->count; i++)
+        place_record(&ordering, all->order[i]);
+    if (made)
+        memcpy(all->order, ordering.order, all->count * sizeof *all->order);
+    table_free(&ordering.by_key);
+    return made;
+}
+
+// ---- The job ----
+
+// Two arrays that share content must not wait for each other in a circle; where references decide
+// on the order they may, and the database sees to it.
 static bool plan_inserts(struct exchange *exchange) {
     struct create_all *all = exchange->all;
     struct arena *arena = arena_of(exchange);
@@ -109,8 +179,9 @@ static bool plan_inserts(struct exchange *exchange) {
             return false;
         all->order[i] = i;
     }
-    if (!refers_to_itself(resource_of(exchange)))
-        qsort_r(all->order, all->count, sizeof *all->order, compare_records, of_record);
+    qsort_r(all->order, all->count, sizeof *all->order, compare_records, of_record);
+    if (may_refer_to_each_other(resource_of(exchange)) && !put_behind_referenced(exchange))
+        return false;
     for (size_t i = 0; i < all->count; i++)
         exchange->calls[i] = of_record[all->order[i]];
     return true;

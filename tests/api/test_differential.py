@@ -10,6 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+import test_filter_references
 import test_filters
 import test_nonsense
 from conftest import HUNT
@@ -21,6 +22,13 @@ pytestmark = pytest.mark.skipif(STORE != "postgres", reason="it runs once, with 
 DEFINITIONS = {
     **test_filters.DEFINITIONS,
     "odd": test_nonsense.DEFINITIONS["things"],
+    "leaves": """
+access: {read: public, write: public}
+properties:
+  text:  {type: string, maxLength: 20}
+  thing: {type: integer, references: things, on_delete: cascade}
+  next:  {type: integer, references: leaves, on_delete: set-null}
+""",
     "words": """
 access: {read: public, write: public}
 key: code
@@ -164,6 +172,46 @@ def test_lists(pair, records, lists, sort):
     for parameters in [*lists, {"sort": sort, "limit": 2, "count": "true"}]:
         pair.walk("/things", parameters)
     pair.delete(made)
+
+
+BEHIND = st.recursive(
+    test_filter_references.joined("thing"), test_filters.combined, max_leaves=4)
+OF_LEAVES = st.fixed_dictionaries({
+    "filter": BEHIND.map(lambda drawn: drawn[0]) | st.sampled_from([
+        "next.text = text", "not next.text = thing.text", "next.thing = thing",
+        "thing.text < next.text or next is null", "thing.place.nope = 1", "thing.id = next.thing"])},
+    optional={
+        "expand": st.sampled_from(["thing", "next", "next, thing", "text", "thing,thing", ""]),
+        "sort": st.sampled_from(["-text", "thing,-next", "next", "-id"]),
+        "limit": st.integers(1, 3), "offset": st.integers(0, 3),
+        "fields": st.sampled_from(["id", "text,next", "thing"])})
+
+
+@hypothesis.given(records=test_filters.RECORDS, lists=st.lists(OF_LEAVES, min_size=1, max_size=5),
+                  drawn=st.lists(st.tuples(st.none() | test_filters.TEXT,
+                                           st.none() | st.integers(0, 11),
+                                           st.none() | st.integers(0, 11)), max_size=8))
+@examples(22)
+def test_references(pair, records, lists, drawn):
+    made = [pair.create("/things", test_filters.as_json(record)) for record in records]
+    leaves = []
+    for text, thing, beside in drawn:
+        body = {"text": text}
+        body["thing"] = None if thing is None else key_of(made[thing % len(made)])
+        body["next"] = key_of(leaves[beside % len(leaves)]) if beside is not None and leaves else None
+        leaves.append(pair.create("/leaves", body))
+    for parameters in lists:
+        pair.walk("/leaves", parameters)
+    if leaves:
+        pair.ask("GET", leaves[-1], params={"expand": "thing,next"})
+    pair.delete(made)
+    pair.delete([leaf for leaf, (_, thing, _) in zip(leaves, drawn) if thing is None])
+
+
+def key_of(paths):
+    first, second = (int(path.rpartition("/")[2]) for path in paths)
+    assert first == second
+    return first
 
 
 # Few values, so that many of them meet; each is at some edge.

@@ -1,5 +1,6 @@
 """References between records: what may be stored, and what becomes of it when others go."""
 
+import hashlib
 import json
 import random
 import threading
@@ -687,3 +688,94 @@ def test_an_array_whose_records_refer_to_each_other(forest):
     leaves = [{"node": "a"}, {"node": "y"}, {"node": "b"}]
     assert missing(client.post("/leaves", leaves)) == ["/1/node"]
     assert client.list("/leaves") == [] and "y" not in parents(forest)
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "chain", "shuffled"])
+def test_an_array_in_any_order(forest, order):
+    """The answer is in the order in which they were sent."""
+    records = tree(998 if order == "chain" else 999, order)
+    answer = forest.public.post("/nodes", records)
+    assert answer.status_code == 201, answer.text
+    assert [(each["code"], each["parent"]) for each in answer.json()] == [
+        (each["code"], each.get("parent")) for each in records]
+    assert parents(forest) == {each["code"]: each.get("parent") for each in records}
+
+
+def test_an_array_with_a_circle(forest):
+    """One of them would have to be there before the other one is."""
+    nodes = [{"code": "a", "parent": "b"}, {"code": "b", "parent": "c"}, {"code": "d"},
+             {"code": "c", "parent": "a"}, {"code": "e", "parent": "a"}]
+    found = missing(forest.public.post("/nodes", nodes))
+    assert len(found) == 1 and found[0] in ("/0/parent", "/1/parent", "/3/parent")
+    assert parents(forest) == {}
+
+
+def test_arrays_with_faults_behind_each_other(forest):
+    """What is at fault is told by its place in the array, whatever came first."""
+    client = forest.public
+    client.create("/nodes", {"code": "taken"})
+    nodes = [{"code": "a", "parent": "b"}, {"code": "b", "parent": "taken"}, {"code": "taken"}]
+    value = problem(client.post("/nodes", nodes), 409, "conflict")
+    assert [error["pointer"] for error in value["errors"]] == ["/2/code"]
+    nodes[2] = {"code": "c", "parent": "nowhere"}
+    assert missing(client.post("/nodes", nodes)) == ["/2/parent"]
+    assert parents(forest) == {"taken": None}
+    twins = [{"code": "x", "parent": "y"}, {"code": "y"}, {"code": "y"}]
+    assert problem(client.post("/nodes", twins), 409, "conflict")["errors"][0]["pointer"][3:] == "code"
+
+
+CHAIN = {"links": PUBLIC + """
+key: {digest: sha256(body)}
+required: [body]
+actions: [list, create, read]
+properties:
+  body: {type: string, maxLength: 100}
+  back: {type: string, references: links}
+  side: {type: string, references: links}
+"""}
+
+
+@pytest.fixture(scope="module")
+def chained():
+    with Server(CHAIN) as running:
+        yield running
+
+
+LINKS = st.lists(st.tuples(st.integers(0, 11), st.none() | st.integers(0, 11),
+                           st.none() | st.integers(0, 11)), min_size=1, max_size=12)
+
+
+@hypothesis.settings(max_examples=60 * max(HUNT, 1))
+@hypothesis.given(drawn=LINKS)
+def test_arrays_of_content_in_any_order(chained, drawn):
+    """An array is stored where an order is, in which each record's references come before it, and
+    the same content twice is one record, the first of those that come."""
+    run = uuid.uuid4().hex
+    def body(number):
+        return f"{run}{number}"
+    def digest(number):
+        return None if number is None else hashlib.sha256(body(number).encode()).hexdigest()
+    # Of the same content, all say the same, so that it does not matter which comes first.
+    first = {}
+    for number, back, side in drawn:
+        first.setdefault(number, (number, back, side))
+    records = [first[number] for number, _, _ in drawn]
+    stored = set()
+    while True:
+        more = {number for number, back, side in records
+                if number not in stored and {back, side} <= stored | {None, number}}
+        if not more:
+            break
+        stored |= more
+    answer = chained.public.post("/links", [
+        {"body": body(number), "back": digest(back), "side": digest(side)}
+        for number, back, side in records])
+    if len(stored) < len(first):
+        assert problem(answer, 409, "reference-missing")["errors"]
+        for number in first:
+            problem(chained.public.get(f"/links/{digest(number)}"), 404)
+        return
+    assert answer.status_code == 201, answer.text
+    assert answer.json() == [
+        {"digest": digest(number), "body": body(number), "back": digest(back),
+         "side": digest(side)} for number, back, side in records]

@@ -97,8 +97,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct expression *expression =
         expression_parse(&arena, &things, uses[use].purpose, target, source, &failure, &offset);
     if (expression) {
-        evaluate(expression, predicate ? negate(&arena, source) : NULL,
-                 predicate ? VALUE_BOOLEAN : target->kind, &arena);
+        if (!expression_refers(expression))
+            evaluate(expression, predicate ? negate(&arena, source) : NULL,
+                     predicate ? VALUE_BOOLEAN : target->kind, &arena);
         write_sql(expression, STORE_SQLITE, &arena);
         write_sql(expression, STORE_POSTGRES, &arena);
     } else {

@@ -20,6 +20,8 @@ static const char things[] = "required: [title]\n"
                              "  place: {type: object, properties: {city: {type: string}}}\n"
                              "  tags: {type: array, items: {type: string}}\n"
                              "  secret: {type: string, maxLength: 50, writeOnly: true}\n"
+                             "  next: {type: integer, references: things}\n"
+                             "  twin: {type: integer, references: things}\n"
                              "filters: {status: {late: due < now(), early: due >= now()}}\n"
                              "indexes: [[due], [rank, title]]\n"
                              "unique: [[title]]\n";
