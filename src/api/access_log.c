@@ -33,7 +33,10 @@ void access_log_write(struct log *log, const struct http_request *request, unsig
     };
     const struct exchange *exchange = request->owner;
     char caller[IDENTITY_NAME_SIZE];
+    char client[ADDRESS_TEXT_SIZE];
     if (exchange) {
+        if (!address_equal(&exchange->client, &request->address))
+            access.peer = address_format(&exchange->client, client);
         access.request_id = exchange->request_id;
         access.key = identity_name(&exchange->identity, caller);
     }

@@ -124,8 +124,8 @@ enum step_result authenticate(struct exchange *exchange) {
     struct api_key *key;
     if (identity->asked_at)
         return looked_up(exchange);
-    struct text presented = presented_key(exchange);
-    if (!presented.data)
+    struct text presented = exchange->api_key = presented_key(exchange);
+    if (!presented.data || exchange->handler->asks_nobody)
         return STEP_NEXT;
     if (!digest_sha256(presented, identity->digest))
         return exchange_out_of_memory(exchange);

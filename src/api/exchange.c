@@ -5,11 +5,13 @@
 
 #include "api/authenticate.h"
 #include "api/authorize.h"
+#include "api/client_address.h"
 #include "api/conditions.h"
 #include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/negotiate.h"
 #include "api/problem.h"
+#include "api/rate_limits.h"
 #include "api/representation.h"
 #include "api/route.h"
 #include "base/clock.h"
@@ -85,9 +87,11 @@ static enum step_result step_respond(struct exchange *exchange) {
 }
 
 enum {
+    AT_FIND_CLIENT,
     AT_IDENTIFY,
     AT_ROUTE,
     AT_AUTHENTICATE,
+    AT_COUNT,
     AT_AUTHORIZE,
     AT_NEGOTIATE,
     AT_PREPARE,
@@ -107,24 +111,26 @@ enum {
 };
 
 static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
-    [AT_IDENTIFY] = identify_request,  // its id, the query's parameters, the key it brings
-    [AT_ROUTE] = route_request,        // which handler
-    [AT_AUTHENTICATE] = authenticate,  // who asks; may wait
-    [AT_AUTHORIZE] = authorize,        // may they
-    [AT_NEGOTIATE] = negotiate_accept, // in which representation
-    [AT_PREPARE] = step_prepare,       // the path's key and the parameters
-    [AT_CONDITIONS] = conditions_read, // the fields that say in which case to go on
-    [AT_READ_KEY] = idempotency_read,  // whether it may be done only once
-    [AT_READ_BODY] = step_read_body,   // may wait
-    [AT_LOOK] = idempotency_look,      // was it done before; may wait
-    [AT_REPLAY] = idempotency_replay,  // then its answer is given again
-    [AT_PARSE] = step_parse,           // the body as JSON
-    [AT_VALIDATE] = step_validate,     // the body as a record
-    [AT_PLAN] = step_plan,             // which statements
-    [AT_STORE] = step_store,           // may wait
-    [AT_SETTLE] = step_settle,         // what the outcome means; may go back to "plan"
-    [AT_REPRESENT] = represent,        // the fields about the content; or that it is known already
-    [AT_RESPOND] = step_respond,       // nothing failed for want of memory
+    [AT_FIND_CLIENT] = client_address_find, // from where it comes
+    [AT_IDENTIFY] = identify_request,       // its id, the query's parameters, the key it brings
+    [AT_ROUTE] = route_request,             // which handler
+    [AT_AUTHENTICATE] = authenticate,       // who asks; may wait
+    [AT_COUNT] = rate_limits_count,         // may they ask as often as that
+    [AT_AUTHORIZE] = authorize,             // may they
+    [AT_NEGOTIATE] = negotiate_accept,      // in which representation
+    [AT_PREPARE] = step_prepare,            // the path's key and the parameters
+    [AT_CONDITIONS] = conditions_read,      // the fields that say in which case to go on
+    [AT_READ_KEY] = idempotency_read,       // whether it may be done only once
+    [AT_READ_BODY] = step_read_body,        // may wait
+    [AT_LOOK] = idempotency_look,           // was it done before; may wait
+    [AT_REPLAY] = idempotency_replay,       // then its answer is given again
+    [AT_PARSE] = step_parse,                // the body as JSON
+    [AT_VALIDATE] = step_validate,          // the body as a record
+    [AT_PLAN] = step_plan,                  // which statements
+    [AT_STORE] = step_store,                // may wait
+    [AT_SETTLE] = step_settle,              // what the outcome means; may go back to "plan"
+    [AT_REPRESENT] = represent,  // the fields about the content; or that it is known already
+    [AT_RESPOND] = step_respond, // nothing failed for want of memory
 };
 
 static void release(struct exchange *exchange) {
@@ -144,6 +150,7 @@ static void count_use(struct exchange *exchange, unsigned status) {
 static void write_common_fields(struct exchange *exchange, struct http_answer *answer) {
     http_answer_field(answer, "X-Request-Id", exchange->request_id);
     authenticate_tell_end(exchange, answer);
+    rate_limits_tell(exchange, answer);
 }
 
 void exchange_stream_begin(struct exchange *exchange, bool endless) {
@@ -268,7 +275,7 @@ void exchange_start_part(struct exchange *part, struct exchange *whole,
                               .catalogue = catalogue_retain(whole->catalogue),
                               .step = AT_PARSE,
                               .request_id = whole->request_id,
-                              .identity = whole->identity,
+                              .identity = identity_copy(&whole->identity),
                               .handler = handler,
                               .plan = whole->plan,
                               .now = clock_now(),

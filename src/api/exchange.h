@@ -5,6 +5,7 @@
 #include "api/etag.h"
 #include "api/identity.h"
 #include "api/service.h"
+#include "base/rate_table.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
 
@@ -52,6 +53,14 @@ struct representation {
     bool hashed; // the tag is to be made of the bytes
 };
 
+// A limit that a request was counted under, and what its bucket said.
+struct counted {
+    const struct rate_limit *limit; // the process's or the catalogue's
+    struct rate_state state;
+};
+
+enum { EXCHANGE_COUNTED = 3 };
+
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
@@ -63,6 +72,7 @@ struct handler {
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
+    bool asks_nobody;       // it looks at no API key, and no limit counts
     enum conditions_use conditions;
     enum step_result (*prepare)(struct exchange *exchange);  // the path's key, the parameters
     enum step_result (*validate)(struct exchange *exchange); // what the body says
@@ -102,7 +112,10 @@ struct exchange {
     struct text request_id;
     char made_id[24]; // what it points to, when the client sent none
 
+    struct address client;    // from where it comes
     struct identity identity; // who asks
+    struct counted counted[EXCHANGE_COUNTED];
+    size_t counted_count;
 
     // What was asked for.
     const struct handler *handler;
@@ -117,7 +130,8 @@ struct exchange {
     struct text path_part;               // what stands behind it, in the same way
     struct parameter *parameters;
     size_t parameter_count;
-    struct text api_key;             // as presented; data NULL where there is none
+    struct text api_key;             // as presented, from `authenticate` on, wherever it stands;
+                                     // before, in the query. data NULL where there is none
     struct idempotency *idempotency; // NULL: no Idempotency-Key
     int64_t now;                     // the one instant of this request
     struct value key;                // of the record

@@ -9,6 +9,7 @@ static enum step_result settle_live(struct exchange *exchange) {
 
 const struct handler health_live = {
     .action = ACTIONS,
+    .asks_nobody = true,
     .settle = settle_live,
 };
 
@@ -38,6 +39,7 @@ static enum step_result settle_ready(struct exchange *exchange) {
 
 const struct handler health_ready = {
     .action = ACTIONS,
+    .asks_nobody = true,
     .plan = plan_ready,
     .on_row = on_row,
     .settle = settle_ready,

@@ -31,6 +31,13 @@ struct identity {
     uint64_t asked_at;                 // clock_monotonic() when a look-up began; 0: none did
 };
 
+// The same caller once more, with a reference of its own.
+static inline struct identity identity_copy(const struct identity *identity) {
+    if (identity->key)
+        api_key_retain(identity->key);
+    return *identity;
+}
+
 // Gives the key back; who it was stays known.
 static inline void identity_release(struct identity *identity) {
     api_key_release(identity->key);

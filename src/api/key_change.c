@@ -6,7 +6,7 @@
 #include "resource/encode.h"
 #include "resource/schema.h"
 
-enum { PREFIX_SIZE = 3 + 8, HEX_SIZE = 2 * DIGEST_SIZE };
+enum { HEX_SIZE = 2 * DIGEST_SIZE };
 
 const struct text key_history_table = TEXT_INIT("trestle_key_history");
 const struct text key_usage_table = TEXT_INIT("trestle_key_usage");
@@ -172,7 +172,7 @@ bool key_make_secret(const struct resource *keys, struct value *values, struct a
     char *hex = arena_allocate(arena, HEX_SIZE);
     if (!hex || !secret_make(ret_secret) || !digest_sha256(text_from_string(ret_secret), digest))
         return false;
-    struct text prefix = arena_copy(arena, text_of(ret_secret, PREFIX_SIZE));
+    struct text prefix = arena_copy(arena, text_of(ret_secret, SECRET_PREFIX_SIZE));
     text_hex_encode(digest, DIGEST_SIZE, hex);
     key_set(keys, values, "digest", value_text(VALUE_TEXT, text_of(hex, HEX_SIZE)));
     key_set(keys, values, "prefix", value_text(VALUE_TEXT, prefix));

@@ -1,4 +1,5 @@
 #include "api/hal.h"
+#include "api/rate_limits.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
@@ -74,6 +75,8 @@ static enum step_result validate_all(struct exchange *exchange) {
         faults_add(&exchange->faults, TEXT(""), "must have 1 to %d records", ALL_MAX);
         return record_invalid(exchange);
     }
+    if (!rate_limits_count_more(exchange, (uint32_t)count - 1, &exchange->failure))
+        return STEP_FAIL;
     exchange->all = make_all(arena_of(exchange), count);
     if (!exchange->all)
         return exchange_out_of_memory(exchange);

@@ -1,4 +1,5 @@
 #include "api/problem.h"
+#include "api/rate_limits.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 
@@ -34,6 +35,7 @@ struct lines {
     uint64_t first; // under way are those from `first` to before `next`, at these numbers modulo
     uint64_t next;  // LINES_AT_ONCE
     size_t bytes;   // of those
+    bool counted;   // the first line was
     bool asked;     // for a piece of the body
     bool ended;     // there are no more
     bool passing;   // over the rest of a line that is too long
@@ -175,9 +177,18 @@ static void start_line(struct lines *lines, struct text text) {
                                           .path = request->path,
                                           .body = text,
                                           .peer = request->peer,
+                                          .address = request->address,
                                           .started = request->started,
                                           .arena = line->request.arena,
                                           .owner = &line->part};
+    // The first one was counted with the request.
+    struct failure failure;
+    if (lines->counted && !rate_limits_count_more(lines->exchange, 1, &failure)) {
+        write_failure(lines, &line->outcome, line->number, &failure);
+        line->done = true;
+        return;
+    }
+    lines->counted = true;
     exchange_start_part(&line->part, lines->exchange, &line->request, &records_create,
                         on_line_answered);
 }

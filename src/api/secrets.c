@@ -61,6 +61,21 @@ bool secret_is_well_formed(struct text text) {
     return memcmp(check, text.data + BODY_SIZE, CHECK_SIZE) == 0;
 }
 
+static bool is_digit(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+struct text secret_prefix(struct text presented) {
+    struct text none = TEXT("");
+    if (presented.size != SECRET_SIZE - 1 || !text_starts_with(presented, TEXT("tr_")))
+        return none;
+    for (size_t i = strlen("tr_"); i < presented.size; i++) {
+        if (!is_digit(presented.data[i]))
+            return none;
+    }
+    return text_of(presented.data, SECRET_PREFIX_SIZE);
+}
+
 struct meta {
     struct store *store;
     struct arena arena;

@@ -22,6 +22,12 @@ bool secret_make(char out[SECRET_SIZE]);
 // mistyped is told without asking the database.
 bool secret_is_well_formed(struct text text);
 
+// What may be shown of a key that somebody presents: how it begins, where it has the form of one of
+// ours, whether or not its check digits are right; nothing of anything else, which may be a secret
+// in another form.
+enum { SECRET_PREFIX_SIZE = 3 + 8 };
+struct text secret_prefix(struct text presented);
+
 // Has a watch read the secrets anew, and hands on those that are new.
 struct watched_secrets {
     struct watched base; // first, so that one is the other

@@ -11,6 +11,9 @@
 #include "http/http.h"
 #include "resource/catalogue.h"
 
+struct proxies;
+struct rate_limits;
+
 // What all services of a process share; immutable, and outlives them.
 struct service_options {
     struct store *store;
@@ -18,6 +21,8 @@ struct service_options {
     struct feed *feed;      // NULL: nobody can listen to events
     struct secrets secrets; // as they are when services start
     struct keyring *keyring;
+    const struct proxies *proxies;   // that are trusted; NULL: none
+    struct rate_limits *rate_limits; // NULL: nothing is limited
     struct http_limits limits;
     unsigned query_timeout;    // milliseconds
     int64_t key_warning;       // milliseconds before its end from which on a key is warned

@@ -45,6 +45,7 @@
     X(IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch",                                           \
       "The Idempotency-Key was used for another request")                                          \
     X(PRECONDITION_REQUIRED, 428, "precondition-required", "The request must be conditional")      \
+    X(RATE_LIMITED, 429, "rate-limited", "Too many requests")                                      \
     X(FIELDS_TOO_LARGE, 431, "fields-too-large", "The request's header fields are too large")      \
     X(INTERNAL, 500, "internal", "Something went wrong inside")                                    \
     X(NOT_IMPLEMENTED, 501, "not-implemented", "The server does not implement this")               \

@@ -1,6 +1,8 @@
 #include "cli/serve.h"
 
+#include "api/rate_limits.h"
 #include "api/service.h"
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "cli/listen.h"
 #include "cli/workspace.h"
@@ -42,6 +44,7 @@ struct server {
     struct workspace workspace;
     struct service_options options;
     struct keyring keyring;
+    struct rate_limits rate_limits;
     struct feed *feed; // a thread of its own, from before the workers until after them
     uv_loop_t loop;
     struct mailbox mailbox;
@@ -269,6 +272,8 @@ static bool hand_out_secrets(void *owner, const struct secrets *secrets) {
 
 static void on_flush(uv_timer_t *timer) {
     struct server *server = timer->data;
+    if (server->options.rate_limits)
+        attempts_flush(&server->rate_limits.attempts, clock_monotonic());
     log_flush(server->workspace.log);
 }
 
@@ -407,6 +412,17 @@ static bool start_watching(struct server *server, struct failure *failure) {
     return server->is_watching;
 }
 
+static bool open_rate_limits(struct server *server, struct failure *failure) {
+    const struct settings *settings = server->settings;
+    struct rate_limit_rates rates = {.key = settings->rate_limit_key,
+                                     .address = settings->rate_limit_address,
+                                     .failures = settings->rate_limit_failures};
+    if (!rate_limits_open(&server->rate_limits, &rates, server->workspace.log, failure))
+        return false;
+    server->options.rate_limits = &server->rate_limits;
+    return true;
+}
+
 static bool start_feed(struct server *server, struct failure *failure) {
     struct feed_options options = {.store = server->workspace.store,
                                    .log = server->workspace.log,
@@ -443,6 +459,7 @@ static void set_options(struct server *server) {
     server->options.log = server->workspace.log;
     keyring_init(&server->keyring);
     server->options.keyring = &server->keyring;
+    server->options.proxies = &settings->proxies;
     server->options.query_timeout = settings->query_timeout;
     server->options.key_warning = settings->key_warning;
     server->options.shutdown_timeout = settings->shutdown_timeout;
@@ -487,8 +504,9 @@ static bool start(struct server *server, struct failure *failure) {
     if (!open_sockets(server, failure) || !open_workspace(server, failure))
         return false;
     set_options(server);
-    return load_secrets(server, failure) && start_feed(server, failure) &&
-           start_workers(server, failure) && start_watching(server, failure);
+    return load_secrets(server, failure) && open_rate_limits(server, failure) &&
+           start_feed(server, failure) && start_workers(server, failure) &&
+           start_watching(server, failure);
 }
 
 static void serve(struct server *server, struct failure *failure) {
@@ -510,6 +528,7 @@ static void clean_up(struct server *server) {
         (void)uv_loop_close(&server->workers[i].loop); // its handles were closed by its thread
     free(server->workers);
     feed_stop(server->feed);
+    rate_limits_close(&server->rate_limits);
     close_sockets(server);
     watched_secrets_free(&server->secrets);
     workspace_close(&server->workspace);

@@ -252,6 +252,48 @@ static bool read_direct(const struct setting *setting, struct text text, struct 
     return true;
 }
 
+// "none", or one or several with commas between them.
+static bool read_networks(const struct setting *setting, struct text text,
+                          struct settings *settings, void *field, struct failure *failure) {
+    struct network_list list = {.count = 0};
+    struct network *networks = NULL;
+    struct text part;
+    bool none = text_is(text, "none");
+    while (!none && text_split(&text, ',', &part)) {
+        part = text_trim(part);
+        if (text_is(part, "unix")) {
+            list.unix_sockets = true;
+            continue;
+        }
+        struct network *network =
+            arena_grow(&settings->arena, &networks, list.count, sizeof *network);
+        if (!network)
+            return failure_out_of_memory(failure);
+        if (!network_parse(part, network))
+            return refuse(
+                failure,
+                "\"%.*s\" is neither an address nor a network; write 192.0.2.7, "
+                "10.0.0.0/8, 2001:db8::/32 (the bits behind its size are 0), unix or none",
+                TEXT_ARGS(part));
+        list.count++;
+    }
+    list.items = networks;
+    memcpy(field, &list, sizeof list);
+    return true;
+}
+
+static bool read_rate(const struct setting *setting, struct text text, struct settings *settings,
+                      void *field, struct failure *failure) {
+    struct rate rate;
+    if (!rate_parse(text, &rate))
+        return refuse(failure,
+                      "\"%.*s\" is no rate; write 100/s, 6000/m, 100/h or 1000/d, perhaps with "
+                      "\" burst 200\" behind it, or off",
+                      TEXT_ARGS(text));
+    memcpy(field, &rate, sizeof rate);
+    return true;
+}
+
 static bool read_path(const struct setting *setting, struct text text, struct settings *settings,
                       void *field, struct failure *failure) {
     if (text.size == 0)
@@ -353,11 +395,12 @@ static bool read_choice(const struct setting *setting, struct text text, struct 
 static bool (*const readers[SETTING_TYPES])(const struct setting *setting, struct text text,
                                             struct settings *settings, void *field,
                                             struct failure *failure) = {
-    [SETTING_LISTEN] = read_listen, [SETTING_DATABASE] = read_database,
-    [SETTING_PATH] = read_path,     [SETTING_SECRET] = read_secret,
-    [SETTING_COUNT] = read_count,   [SETTING_SIZE] = read_size,
-    [SETTING_SWITCH] = read_switch, [SETTING_DURATION] = read_duration,
-    [SETTING_CHOICE] = read_choice, [SETTING_DIRECT] = read_direct,
+    [SETTING_LISTEN] = read_listen,     [SETTING_DATABASE] = read_database,
+    [SETTING_PATH] = read_path,         [SETTING_SECRET] = read_secret,
+    [SETTING_COUNT] = read_count,       [SETTING_SIZE] = read_size,
+    [SETTING_SWITCH] = read_switch,     [SETTING_DURATION] = read_duration,
+    [SETTING_CHOICE] = read_choice,     [SETTING_DIRECT] = read_direct,
+    [SETTING_NETWORKS] = read_networks, [SETTING_RATE] = read_rate,
 };
 
 bool setting_value_read(const struct setting *setting, struct text text, struct settings *settings,

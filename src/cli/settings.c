@@ -26,6 +26,9 @@ static const char *const log_levels[] = {[LOG_DEBUG] = "debug",
 static const char *const migrate_modes[] = {
     [MIGRATE_AUTO] = "auto", [MIGRATE_NEVER] = "never", NULL};
 
+static const char *const proxy_fields[] = {
+    [PROXY_X_FORWARDED_FOR] = "x-forwarded-for", [PROXY_FORWARDED] = "forwarded", NULL};
+
 enum {
     SERVING = USED_BY_SERVE,
     READING = USED_BY_SERVE | USED_BY_CHECK | USED_BY_MIGRATE | USED_BY_IMPORT | USED_BY_EXPORT |
@@ -64,6 +67,21 @@ static const struct setting table[] = {
     {.name = "key_warning", .type = SETTING_DURATION, .offset = AT(key_warning),
      .used_by = SERVING, .default_text = "3d", .least = 0, .most = 30ULL * 24 * HOUR,
      .help = "how long before its end an API key is warned"},
+    {.name = "trusted_proxies", .type = SETTING_NETWORKS, .offset = AT(proxies.trusted),
+     .used_by = SERVING, .default_text = "none",
+     .help = "who is believed where requests come from: addresses, networks, unix; or none"},
+    {.name = "proxy_field", .type = SETTING_CHOICE, .offset = AT(proxies.field),
+     .used_by = SERVING, .default_text = "x-forwarded-for", .choices = proxy_fields,
+     .help = "the field in which they say it: x-forwarded-for or forwarded (RFC 7239)"},
+    {.name = "rate_limit_key", .type = SETTING_RATE, .offset = AT(rate_limit_key),
+     .used_by = SERVING, .default_text = "off",
+     .help = "requests of one API key: 100/s, 6000/m burst 200, or off; s, m, h or d"},
+    {.name = "rate_limit_address", .type = SETTING_RATE, .offset = AT(rate_limit_address),
+     .used_by = SERVING, .default_text = "off",
+     .help = "requests of one address that have no API key"},
+    {.name = "rate_limit_failures", .type = SETTING_RATE, .offset = AT(rate_limit_failures),
+     .used_by = SERVING, .default_text = "60/m burst 100",
+     .help = "requests of one address whose API key is not good"},
     {.name = "workers", .type = SETTING_COUNT, .offset = AT(workers), .used_by = SERVING,
      .default_text = "0", .most = 1024,
      .help = "threads that serve; 0: one a processor that the process may use"},
@@ -143,10 +161,10 @@ static const char *const other_variables[] = {"CONFIG",    "KEY",     "KEY_FILE"
                                               "OPERATION", "ATTEMPT", NULL};
 
 static const char *const placeholders[SETTING_TYPES] = {
-    [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",  [SETTING_PATH] = "PATH",
-    [SETTING_SECRET] = "KEY",        [SETTING_COUNT] = "NUMBER",  [SETTING_SIZE] = "SIZE",
-    [SETTING_DURATION] = "TIME",     [SETTING_SWITCH] = "on|off", [SETTING_CHOICE] = "WORD",
-    [SETTING_DIRECT] = "on|off|URL",
+    [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",      [SETTING_PATH] = "PATH",
+    [SETTING_SECRET] = "KEY",        [SETTING_COUNT] = "NUMBER",      [SETTING_SIZE] = "SIZE",
+    [SETTING_DURATION] = "TIME",     [SETTING_SWITCH] = "on|off",     [SETTING_CHOICE] = "WORD",
+    [SETTING_DIRECT] = "on|off|URL", [SETTING_NETWORKS] = "NETWORKS", [SETTING_RATE] = "RATE",
 };
 
 const struct setting *settings_table(size_t *ret_count) {
@@ -246,11 +264,19 @@ static void note_unknown_key(struct reading *reading, struct text file,
                         TEXT_ARGS(key->scalar));
 }
 
+// What the value may be besides a scalar, for messages; NULL: nothing.
+static const char *list_of(const struct setting *setting) {
+    return setting->type == SETTING_LISTEN     ? "an address or a list of them"
+           : setting->type == SETTING_NETWORKS ? "a network or a list of them"
+                                               : NULL;
+}
+
 // A sequence of addresses is what the other sources write with commas.
 static void read_sequence(struct reading *reading, struct text file, const struct setting *setting,
                           const struct yaml_node *node) {
     struct buffer joined = {0};
-    bool scalars = setting->type == SETTING_LISTEN && node->sequence.count > 0;
+    const char *wanted = list_of(setting);
+    bool scalars = wanted && node->sequence.count > 0;
     for (size_t i = 0; scalars && i < node->sequence.count; i++) {
         const struct yaml_node *item = node->sequence.items[i];
         scalars = item->kind < YAML_SEQUENCE && item->kind != YAML_NULL;
@@ -267,8 +293,7 @@ static void read_sequence(struct reading *reading, struct text file, const struc
     else
         diagnostics_add(reading->diagnostics, file, node->line, node->column,
                         "%s: %s is expected, not a list", setting->name,
-                        setting->type == SETTING_LISTEN ? "an address or a list of them"
-                                                        : "one value");
+                        wanted ? wanted : "one value");
     buffer_free(&joined);
 }
 

@@ -3,8 +3,10 @@
 // to know about each of them. All that the settings point to belongs to their arena.
 #pragma once
 
+#include "api/proxies.h"
 #include "base/diagnostics.h"
 #include "base/log.h"
+#include "base/rate.h"
 #include "store/store.h"
 
 enum listen_kind {
@@ -47,7 +49,11 @@ struct settings {
     const char *admin_key;      // also what admin_key_file holds; NULL: none is configured
     const char *admin_key_file; // NULL: none
     unsigned key_warning;       // how long before its end a key is warned
-    unsigned workers;           // 0: one a core that the process may use
+    struct proxies proxies;
+    struct rate rate_limit_key; // those that are off are all zero
+    struct rate rate_limit_address;
+    struct rate rate_limit_failures;
+    unsigned workers; // 0: one a core that the process may use
     enum log_format log;
     enum log_level log_level;
     const char *log_file; // NULL: standard error
@@ -83,6 +89,8 @@ enum setting_type {
     SETTING_DURATION,
     SETTING_SWITCH,
     SETTING_CHOICE,
+    SETTING_NETWORKS,
+    SETTING_RATE,
     SETTING_DIRECT, // off, on, or the URL of another way to the database
     SETTING_TYPES
 };

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "http/server.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -228,6 +227,7 @@ static bool begin_request(struct http_connection *connection) {
         return false;
     inbound_start(inbound, &server->limits);
     inbound->request.peer = text_from_string(connection->peer);
+    inbound->request.address = connection->address;
     inbound->request.started = clock_monotonic_ns();
     inbound->request.connection = connection;
     connection->inbound = inbound;
@@ -558,18 +558,6 @@ void connection_close(struct http_connection *connection) {
     abandon_request(connection);
 }
 
-static void format_peer(const struct sockaddr *address, char out[INET6_ADDRSTRLEN]) {
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *four = (const void *)address;
-        inet_ntop(AF_INET, &four->sin_addr, out, INET6_ADDRSTRLEN);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const void *)address;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
-        inet_ntop(mapped ? AF_INET : AF_INET6, six->sin6_addr.s6_addr + (mapped ? 12 : 0), out,
-                  INET6_ADDRSTRLEN);
-    }
-}
-
 static int open_socket(struct http_connection *connection, int descriptor, bool local) {
     uv_loop_t *loop = connection->server->loop;
     if (local) {
@@ -603,7 +591,8 @@ struct http_connection *connection_open(struct http_server *server, int descript
         return NULL;
     }
     connection->server = server;
-    format_peer(address, connection->peer);
+    connection->address = address_of_socket(address);
+    (void)address_format(&connection->address, connection->peer);
     list_append(&server->connections, &connection->link);
     server->connection_count++;
     server_connection_opened(server);

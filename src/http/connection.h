@@ -38,7 +38,7 @@
 #include "http/request.h"
 #include "http/response.h"
 
-#include <netinet/in.h>
+#include <sys/socket.h>
 
 enum connection_state {
     CONNECTION_IDLE,   // between requests
@@ -96,7 +96,8 @@ struct http_connection {
 
     struct deadline patience; // with the client as a sender
     struct deadline writing;  // with the client as a receiver
-    char peer[INET6_ADDRSTRLEN];
+    struct address address;   // of who is connected
+    char peer[ADDRESS_TEXT_SIZE];
 };
 
 // Opens a connection on a connected socket, in IDLE or, `refused`, on its way to LAST. NULL where

@@ -7,6 +7,7 @@
 // meanwhile: that answer is dropped.
 #pragma once
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/failure.h"
@@ -57,7 +58,8 @@ struct http_request {
     bool has_body;               // framing fields announce one, be it empty
     struct text body;            // complete from on_body on; empty where it was read in pieces
     const struct failure *fault; // why a body that was read in pieces broke off; NULL: it did not
-    struct text peer;            // the client's address, "" on a Unix socket
+    struct text peer;            // the address of who is connected, "" on a Unix socket
+    struct address address;      // the same
     uint64_t started;            // clock_monotonic_ns() of its first byte
     bool gone;                   // the client has gone: nobody will read the answer
     struct arena arena;          // everything that lives as long as the request

@@ -37,6 +37,7 @@ static const struct status_line status_lines[] = {
     {422, TEXT_INIT("HTTP/1.1 422 Unprocessable Content\r\nDate: ")},
     {428, TEXT_INIT("HTTP/1.1 428 Precondition Required\r\nDate: ")},
     {429, TEXT_INIT("HTTP/1.1 429 Too Many Requests\r\nDate: ")},
+    {429, TEXT_INIT("HTTP/1.1 429 Too Many Requests\r\nDate: ")},
     {431, TEXT_INIT("HTTP/1.1 431 Request Header Fields Too Large\r\nDate: ")},
     {500, TEXT_INIT("HTTP/1.1 500 Internal Server Error\r\nDate: ")},
     {501, TEXT_INIT("HTTP/1.1 501 Not Implemented\r\nDate: ")},

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/rate.h"
 #include "store/value.h"
 
 #include <jansson.h>
@@ -174,6 +175,7 @@ struct transition {
     struct text name;
     struct text description;
     enum access access;
+    struct rate_limit rate_limit;   // of one caller; all zero: none
     const struct text **from;       // of the lifecycle's states
     size_t from_count;              // 0: from all of them
     struct text when_source;        // as written
@@ -208,8 +210,10 @@ struct resource {
     struct property *properties; // in the order in which they are shown; a made key comes first, a
     size_t property_count;       // made state last
     bool actions[ACTIONS];
-    enum access read_access;  // list, read
-    enum access write_access; // create, replace, update, delete
+    enum access read_access;      // list, read
+    enum access write_access;     // create, replace, update, delete
+    struct rate_limit read_limit; // of one caller, for the same; all zero: none
+    struct rate_limit write_limit;
     struct column_group *unique;
     size_t unique_count;
     struct column_group *indexes;

@@ -325,7 +325,7 @@ static void read_access_word(struct definition *definition, const struct yaml_no
         *ret_access = (enum access)index;
 }
 
-// What has an access: NULL, noted, when there is no memory.
+// What has an access, and may have a rate limit: NULL, noted, when there is no memory.
 static const char **access_words(struct definition *definition) {
     const struct resource *resource = definition->resource;
     const char **words = arena_allocate_zero(definition->reading->arena,
@@ -358,6 +358,46 @@ static void read_access(struct definition *definition) {
         struct transition *transition = &resource->transitions[i];
         if (transition->name.data)
             read_access_word(definition, node, transition->name.data, &transition->access);
+    }
+}
+
+// ---- Rate limits
+
+static void read_rate_limit(struct definition *definition, const struct yaml_node *limits,
+                            const char *verb, struct rate_limit *ret_limit) {
+    struct reading *reading = definition->reading;
+    const struct yaml_node *node = yaml_get(limits, verb);
+    struct rate rate;
+    if (!node || !reading_expect(reading, node, YAML_STRING, verb))
+        return;
+    if (!rate_parse(node->scalar, &rate) || !rate_is_limit(&rate)) {
+        reading_note(
+            reading, node,
+            "`%.*s` is no rate; write 100/s, 6000/m, 100/h or 1000/d, perhaps with ` burst "
+            "200` behind it",
+            TEXT_ARGS(reading_shown(node->scalar)));
+        return;
+    }
+    struct text name =
+        arena_format(reading->arena, "%.*s:%s", TEXT_ARGS(definition->resource->name), verb);
+    if (!name.data || !rate_limit_make(reading->arena, name, &rate, ret_limit))
+        reading_out_of_memory(reading);
+}
+
+static void read_rate_limits(struct definition *definition) {
+    struct resource *resource = definition->resource;
+    const struct yaml_node *node = yaml_get(definition->root, "rate_limit");
+    if (!node || !reading_expect(definition->reading, node, YAML_MAPPING, "rate_limit"))
+        return;
+    const char **words = access_words(definition);
+    if (words)
+        reading_check_keywords(definition->reading, node, words, NULL);
+    read_rate_limit(definition, node, "read", &resource->read_limit);
+    read_rate_limit(definition, node, "write", &resource->write_limit);
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        struct transition *transition = &resource->transitions[i];
+        if (transition->name.data)
+            read_rate_limit(definition, node, transition->name.data, &transition->rate_limit);
     }
 }
 
@@ -403,9 +443,9 @@ static void read_events(struct definition *definition) {
 // ---- The whole ----
 
 static const char *const top_words[] = {
-    "description", "key",         "access",  "actions", "required",
-    "properties",  "unique",      "indexes", "checks",  "filters",
-    "lifecycle",   "transitions", "require", "events",  NULL,
+    "description", "key",     "access",     "actions", "required",  "properties",
+    "unique",      "indexes", "checks",     "filters", "lifecycle", "transitions",
+    "require",     "events",  "rate_limit", NULL,
 };
 
 static const char *const built_in_words[] = {
@@ -416,7 +456,6 @@ static const char *const built_in_words[] = {
 static const struct refused_keyword refused_words[] = {
     {"references", "stands in the schema of the property that refers to something"},
     {"on_delete", "stands beside `references`, in the schema of a property"},
-    {"rate_limit", "is not supported by this version"},
     {"name", "is not needed: the file's name is the resource's"},
     {"type", "is not needed: a resource is always an object"},
     {"title", "is not supported by this version; `description` says what the resource is"},
@@ -441,6 +480,7 @@ static bool read_root(struct definition *definition) {
     read_actions(definition);
     definition_name_transitions(definition);
     read_access(definition);
+    read_rate_limits(definition);
     read_events(definition);
     if (!declare_properties(definition))
         return false;

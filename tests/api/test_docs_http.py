@@ -43,12 +43,10 @@ def sources(*folders):
 
 
 FIELD = "([A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+|Accept|Allow|Authorization|Connection|Date|" \
-    "ETag|Expect|Host|Link|Location|Prefer|Vary)"
+    "ETag|Expect|Host|Link|Location|Prefer|RateLimit|Vary)"
 
 # Those of which no example can be shown, and why.
-FIELDS_WITHOUT_EXAMPLE = {
-    "Retry-After": "it comes with trouble",
-}
+FIELDS_WITHOUT_EXAMPLE = {}
 STATUSES_WITHOUT_EXAMPLE = {
     414: "a target of more than a KiB is no example",
     431: "fields of more than a KiB are no example",

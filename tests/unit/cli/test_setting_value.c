@@ -344,6 +344,37 @@ static void choices_are_words(void **state) {
     settings_free(&settings);
 }
 
+static void networks_are_read(void **state) {
+    struct settings settings = {0};
+    struct failure failure;
+    assert_true(read_as("trusted_proxies", "10.0.0.0/8, ::1,unix, 192.0.2.7", &settings, &failure));
+    assert_int_equal(settings.proxies.trusted.count, 3);
+    assert_true(settings.proxies.trusted.unix_sockets);
+    settings_free(&settings);
+    assert_true(read_as("trusted_proxies", "none", &settings, &failure));
+    assert_int_equal(settings.proxies.trusted.count, 0);
+    assert_false(settings.proxies.trusted.unix_sockets);
+    static const char *const wrong[] = {"",      "10.0.0.0/8,",    "none,unix",   "*",
+                                        "Unix",  "10.0.0.1/8",     "proxy.local", "10.0.0.0/33",
+                                        "[::1]", "10.0.0.0/8 ::1", "unix:/run/x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_true_for(!read_as("trusted_proxies", wrong[i], &settings, &failure), wrong[i]);
+        settings_free(&settings);
+    }
+}
+
+static void rates_are_read(void **state) {
+    struct settings settings = {0};
+    struct failure failure;
+    assert_true(read_as("rate_limit_key", "60/m burst 100", &settings, &failure));
+    assert_int_equal(settings.rate_limit_key.burst, 100);
+    assert_false(read_as("rate_limit_key", "60", &settings, &failure));
+    assert_non_null(strstr(failure.detail, "\"60\" is no rate"));
+    assert_true(read_as("rate_limit_key", "off", &settings, &failure));
+    assert_false(rate_is_limit(&settings.rate_limit_key));
+    settings_free(&settings);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_read),
@@ -363,6 +394,8 @@ int main(void) {
         cmocka_unit_test(switches_are_on_or_off),
         cmocka_unit_test(a_direct_way_is_on_or_off_or_a_url),
         cmocka_unit_test(choices_are_words),
+        cmocka_unit_test(networks_are_read),
+        cmocka_unit_test(rates_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

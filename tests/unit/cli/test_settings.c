@@ -96,6 +96,31 @@ static void without_any_source_the_defaults_count(void **state) {
     assert_int_equal(settings->idle_timeout, 75000);
     assert_int_equal(settings->query_timeout, 5000);
     assert_int_equal(settings->queue_limit, 8192);
+    assert_int_equal(settings->proxies.trusted.count, 0);
+    assert_false(settings->proxies.trusted.unix_sockets);
+    assert_int_equal(settings->proxies.field, PROXY_X_FORWARDED_FOR);
+    assert_false(rate_is_limit(&settings->rate_limit_key));
+    assert_false(rate_is_limit(&settings->rate_limit_address));
+    assert_int_equal(settings->rate_limit_failures.burst, 100);
+}
+
+static void proxies_may_be_a_list(void **state) {
+    struct fixture *fixture = *state;
+    assert_true(read_file(fixture, "trusted_proxies: [10.0.0.0/8, '2001:db8::/32', unix]\n"
+                                   "proxy_field: forwarded\nrate_limit_key: 6000/m burst 7\n"));
+    assert_int_equal(fixture->settings.proxies.trusted.count, 2);
+    assert_true(fixture->settings.proxies.trusted.unix_sockets);
+    assert_int_equal(fixture->settings.proxies.field, PROXY_FORWARDED);
+    assert_int_equal(fixture->settings.rate_limit_key.burst, 7);
+}
+
+static void bad_proxies_and_rates_are_told_with_their_places(void **state) {
+    struct fixture *fixture = *state;
+    assert_false(read_file(fixture, "trusted_proxies: [10.0.0.0/8,\n  10.0.0.1/8]\n"
+                                    "rate_limit_address: 100\n"));
+    assert_non_null(strstr(fixture->said.data, "trestle.yaml:1:18: trusted_proxies: "));
+    assert_non_null(strstr(fixture->said.data, "10.0.0.1/8"));
+    assert_non_null(strstr(fixture->said.data, "trestle.yaml:3:21: rate_limit_address: "));
 }
 
 static void each_source_is_stronger_than_the_one_before(void **state) {
@@ -281,6 +306,8 @@ int main(void) {
         TEST(a_named_file_must_be_there),
         TEST(what_a_file_may_hold),
         TEST(all_faults_of_a_file_are_told_with_their_places),
+        TEST(proxies_may_be_a_list),
+        TEST(bad_proxies_and_rates_are_told_with_their_places),
         TEST(what_is_no_mapping_is_refused),
         TEST(faults_of_all_sources_are_told_at_once),
         TEST(an_empty_variable_is_not_set),

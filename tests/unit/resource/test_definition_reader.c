@@ -103,8 +103,8 @@ static const struct {
         "wrong: 1\n",
         "2:1: `type` is not needed: a resource is always an object\n"
         "3:1: unknown keyword `wrong`; expected description, key, access, actions, required, "
-        "properties, unique, indexes, checks, filters, lifecycle, transitions, require or "
-        "events\n",
+        "properties, unique, indexes, checks, filters, lifecycle, transitions, require, "
+        "events or rate_limit\n",
     },
     {
         "properties: {a: {type: string}}\n"
@@ -842,12 +842,29 @@ static const struct {
     },
     {
         "references: {a: b}\n"
-        "rate_limit: 5\n"
+        "type: object\n"
         "name: things\n"
         "properties: {a: {type: string}}\n",
         "1:1: `references` stands in the schema of the property that refers to something\n"
-        "2:1: `rate_limit` is not supported by this version\n"
+        "2:1: `type` is not needed: a resource is always an object\n"
         "3:1: `name` is not needed: the file's name is the resource's\n",
+    },
+    {
+        "rate_limit: 5\n"
+        "properties: {a: {type: string}}\n",
+        "1:13: `rate_limit` must be a mapping; it is an integer\n",
+    },
+    {
+        "transitions: {go: {set: {a: \"'x'\"}}}\n"
+        "rate_limit: {read: 5, list: 5/s, write: 5 a second, go: 1/s burst 0}\n"
+        "properties: {a: {type: string}}\n",
+        "2:20: `read` must be a string; it is an integer\n"
+        "2:23: unknown keyword `list`; expected read, write or go\n"
+        "2:41: `5 a second` is no rate; write 100/s, 6000/m, 100/h or 1000/d, perhaps with ` burst "
+        "200` behind it\n"
+        "2:57: `1/s burst 0` is no rate; write 100/s, 6000/m, 100/h or 1000/d, perhaps with ` "
+        "burst "
+        "200` behind it\n",
     },
     {
         "events: yes\n"
@@ -1159,6 +1176,24 @@ static void access_and_actions(void **state) {
     assert_string_equal(action_name(ACTION_REPLACE), "replace");
 }
 
+static void rate_limits(void **state) {
+    struct resource *resource = read_well(
+        "access: {go: public}\nrate_limit: {read: 6000/m, write: 10/s burst 50, go: 1/h}\n"
+        "properties: {a: {type: string}}\n"
+        "transitions: {go: {set: {a: \"'x'\"}}, stay: {set: {a: \"'y'\"}}}\n");
+    assert_int_equal(resource->read_limit.rate.burst, 6000);
+    assert_text_is(resource->read_limit.name, "things:read");
+    assert_text_is(resource->write_limit.policy, "\"things:write\";q=50;w=5");
+    assert_text_is(resource->transitions[0].rate_limit.name, "things:go");
+    assert_int_equal(resource->transitions[0].rate_limit.rate.window, 3600);
+    assert_false(rate_is_limit(&resource->transitions[1].rate_limit.rate));
+    definition_free(resource);
+    resource = read_well("properties: {a: {type: string}}\n");
+    assert_false(rate_is_limit(&resource->read_limit.rate));
+    assert_false(rate_is_limit(&resource->write_limit.rate));
+    definition_free(resource);
+}
+
 // What is part of the program may say what others may not.
 static void built_in_definitions(void **state) {
     static const char yaml[] = "table: trestle_things\naccess: {read: admin, write: admin}\n"
@@ -1370,6 +1405,7 @@ int main(void) {
         cmocka_unit_test_teardown(defaults_are_in_stored_form, tear_down),
         cmocka_unit_test_teardown(groups_checks_and_filters_are_kept, tear_down),
         cmocka_unit_test_teardown(access_and_actions, tear_down),
+        cmocka_unit_test_teardown(rate_limits, tear_down),
         cmocka_unit_test_teardown(built_in_definitions, tear_down),
         cmocka_unit_test_teardown(transitions_are_kept, tear_down),
         cmocka_unit_test_teardown(keys_of_every_kind, tear_down),
