@@ -120,6 +120,7 @@ static CURLcode set_up(struct client *client, struct client_request *request) {
     struct buffer url = {0};
     buffer_format(&url, "%s%s", server->url, request->target);
     buffer_append_byte(&url, '\0');
+    request->fields = (struct curl_slist){.data = request->field, .next = client->fields};
     CURLcode code = url.failed ? CURLE_OUT_OF_MEMORY : CURLE_OK;
 #define SET(option, value)                                                                         \
     if (code == CURLE_OK)                                                                          \
@@ -129,7 +130,7 @@ static CURLcode set_up(struct client *client, struct client_request *request) {
     SET(CURLOPT_UNIX_SOCKET_PATH, server->unix_socket);
     SET(CURLOPT_NOPROXY, server->is_local || server->unix_socket ? "*" : NULL);
     SET(CURLOPT_CUSTOMREQUEST, request->method);
-    SET(CURLOPT_HTTPHEADER, client->fields);
+    SET(CURLOPT_HTTPHEADER, request->field ? &request->fields : client->fields);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT);
     SET(CURLOPT_TIMEOUT_MS, request->timeout ? (long)request->timeout : (long)ANSWER_TIMEOUT);
     SET(CURLOPT_NOSIGNAL, 1L);

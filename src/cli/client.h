@@ -24,6 +24,7 @@ struct client_request {
     const char *method; // "GET", "POST", "PUT"
     const char *target; // "/packages?limit=1000", zero-terminated
     struct text body;   // JSON; data NULL: none
+    char *field;        // one more line of its head, "Name: value", zero-terminated; NULL: none
     unsigned timeout;   // milliseconds for the whole of it; 0: two minutes
     void (*on_done)(struct client_request *request);
     void *owner;
@@ -40,6 +41,7 @@ struct client_request {
     // The client's own.
     struct client *client;
     CURL *handle;
+    struct curl_slist fields; // the one more, then the client's
     struct client_request *next; // of those that wait
     uint64_t due;
 };

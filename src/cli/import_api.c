@@ -1,6 +1,7 @@
 #include "cli/import_api.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "resource/json.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@ enum {
     FIRST_DELAY = 50, // milliseconds before an attempt is repeated; doubled each time
     LONGEST_DELAY = 5000,
     PATIENCE = 120000, // milliseconds for which a record is tried again
+    FIELD_SIZE = 96,
 };
 
 struct slot;
@@ -19,6 +21,7 @@ struct slot;
 struct stage {
     const char *method;
     bool sends_body;
+    bool takes_key;
     void (*on_answer)(struct slot *slot);
 };
 
@@ -30,7 +33,8 @@ struct slot {
     const struct stage *stage;
     struct buffer path;
     struct buffer body;
-    uint64_t given_up; // when it is not tried again
+    char key[FIELD_SIZE]; // the field Idempotency-Key; "": none is needed
+    uint64_t given_up;    // when it is not tried again
     unsigned delay;
     size_t group;       // of unique properties, by which the stored record is looked for
     bool may_be_stored; // a connection was lost after the record was sent
@@ -38,6 +42,8 @@ struct slot {
 
 struct api_target {
     struct import_target base;
+    uint64_t run[2]; // at random, for the keys of this run
+    uint64_t count;  // of keys
     struct client *client;
     struct slot slots[SLOTS];
     size_t busy;
@@ -62,6 +68,7 @@ static void settle_explained(struct slot *slot, enum import_result result, const
 
 static void send_request(struct slot *slot, unsigned delay) {
     slot->request.method = slot->stage->method;
+    slot->request.field = slot->stage->takes_key && slot->key[0] ? slot->key : NULL;
     slot->request.target = slot->path.data;
     slot->request.body =
         slot->stage->sends_body ? buffer_text(&slot->body) : (struct text){NULL, 0};
@@ -86,7 +93,8 @@ static void repeat(struct slot *slot) {
         return;
     }
     if (clock_monotonic() > slot->given_up) {
-        settle_explained(slot, IMPORT_FAILED, "");
+        settle_explained(slot, IMPORT_FAILED,
+                         slot->may_be_stored ? "it may be stored or not: " : "");
         return;
     }
     unsigned asked = slot->request.retry_after * 1000;
@@ -99,7 +107,8 @@ static const struct resource *resource_of(const struct slot *slot) {
     return slot->target->base.import->resource;
 }
 
-// Whether the server would refuse to store this record twice.
+// Whether the server would refuse to store this record twice. Any other is sent under an
+// Idempotency-Key, which costs the server about as much as the record.
 static bool is_safe_to_repeat(const struct slot *slot) {
     const struct resource *resource = resource_of(slot);
     if (resource->key.kind == KEY_SHA256 || resource->key.kind == KEY_PROPERTY)
@@ -150,8 +159,8 @@ static const json_t *member(const json_t *object, struct text name) {
 static void on_found(struct slot *slot);
 static void on_replaced(struct slot *slot);
 
-static const struct stage finding = {"GET", false, on_found};
-static const struct stage replacing = {"PUT", true, on_replaced};
+static const struct stage finding = {"GET", .on_answer = on_found};
+static const struct stage replacing = {"PUT", .sends_body = true, .on_answer = on_replaced};
 
 static void replace(struct slot *slot, const json_t *key) {
     begin_path(slot);
@@ -265,25 +274,23 @@ static void on_created(struct slot *slot) {
         settle_explained(slot, IMPORT_FAILED, "");
 }
 
-static const struct stage creating = {"POST", true, on_created};
+static const struct stage creating = {"POST", .sends_body = true, .takes_key = true,
+                                      .on_answer = on_created};
 
-static void on_no_answer(struct slot *slot) {
-    bool sent = slot->request.was_sent && slot->stage == &creating;
-    slot->may_be_stored |= sent;
-    if (!sent || is_safe_to_repeat(slot))
-        repeat(slot);
-    else
-        settle_explained(
-            slot, IMPORT_REJECTED,
-            "it may be stored or not, since the connection was lost before the answer: ");
+// Whether the same again may help, or finds out what became of it. It does no harm: a record is
+// created but once.
+static bool is_to_be_repeated(const struct client_request *request) {
+    return request->status == 0 || request->status == 503 || request->status == 429 ||
+           (request->status == 409 && client_is_problem(request, "idempotency-in-progress"));
 }
 
 static void on_done(struct client_request *request) {
     struct slot *slot = request->owner;
-    if (request->status == 0 ||
-        (request->status == 503 && client_is_problem(request, "outcome-unknown")))
-        on_no_answer(slot);
-    else if (request->status == 503 || request->status == 429)
+    bool unknown = request->status == 0
+                       ? request->was_sent
+                       : request->status == 503 && client_is_problem(request, "outcome-unknown");
+    slot->may_be_stored |= unknown && slot->stage == &creating;
+    if (is_to_be_repeated(request))
         repeat(slot);
     else
         slot->stage->on_answer(slot);
@@ -307,6 +314,10 @@ static void submit(struct import_target *base, struct import_record *record) {
     slot->given_up = clock_monotonic() + PATIENCE;
     slot->delay = FIRST_DELAY;
     slot->may_be_stored = false;
+    slot->key[0] = '\0';
+    if (!is_safe_to_repeat(slot))
+        snprintf(slot->key, sizeof slot->key, "Idempotency-Key: \"%016jx%016jx-%ju\"",
+                 (uintmax_t)target->run[0], (uintmax_t)target->run[1], (uintmax_t)++target->count);
     buffer_clear(&slot->body);
     struct json_writer writer = json_writer_on(&slot->body);
     json_write_tree(&writer, record->body);
@@ -345,7 +356,9 @@ struct import_target *import_api_open(struct import *import, const struct client
         return NULL;
     }
     target->base = (struct import_target){submit, finish, close_target, import, false};
-    target->client = client_open(server, failure);
+    bool ok = random_bytes(target->run, sizeof target->run) ||
+              failure_set(failure, FAILURE_INTERNAL, "the kernel gives no randomness");
+    target->client = ok ? client_open(server, failure) : NULL;
     if (!target->client) {
         free(target);
         return NULL;
