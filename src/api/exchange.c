@@ -134,6 +134,8 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
 };
 
 static void release(struct exchange *exchange) {
+    if (exchange->handler && exchange->handler->release)
+        exchange->handler->release(exchange);
     json_decref(exchange->body);
     json_decref(exchange->merged);
     identity_release(&exchange->identity);

@@ -13,6 +13,7 @@ struct exchange;
 struct create_all;
 struct idempotency;
 struct lines;
+struct list_stream;
 
 // What a step says.
 enum step_result {
@@ -96,6 +97,10 @@ struct handler {
     void (*on_stopping)(struct exchange *exchange);
     void (*on_gone)(struct exchange *exchange);
 
+    // Gives back what the handler has that is not the exchange's arena's, however it ended. NULL:
+    // nothing.
+    void (*release)(struct exchange *exchange);
+
     // Of a body that is read in pieces (http_read_piece): the next one; there is no more, and
     // request->fault says whether it broke off.
     void (*on_piece)(struct exchange *exchange, struct text piece);
@@ -161,10 +166,11 @@ struct exchange {
     size_t rows;              // that came, where the handler counts them
     struct text first_cursor; // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;
-    size_t rows_start;         // of a list: where its first record begins in the body
-    size_t *row_ends;          // of a backward list: where each record ends in the body
-    int64_t total;             // of a count
-    struct json_writer writer; // on answer.body
+    size_t rows_start;               // of a list: where its first record begins in the body
+    size_t *row_ends;                // of a backward list: where each record ends in the body
+    int64_t total;                   // of a count
+    struct json_writer writer;       // on answer.body
+    struct list_stream *list_stream; // of a list that is a stream
 
     struct representation representation;
     struct listener *listener; // of events; NULL where it is none, or no longer

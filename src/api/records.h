@@ -4,6 +4,7 @@
 #include "api/exchange.h"
 
 extern const struct handler records_list;
+extern const struct handler records_list_lines; // as application/x-ndjson; records_list gives way
 extern const struct handler records_create;
 extern const struct handler records_create_all;   // of an array; records_create gives way to it
 extern const struct handler records_create_lines; // of application/x-ndjson; so here

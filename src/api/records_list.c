@@ -36,6 +36,10 @@ enum step_result record_prepare_list(struct exchange *exchange, const struct que
 }
 
 static enum step_result prepare_list(struct exchange *exchange) {
+    if (exchange->media == MEDIA_LINES) {
+        exchange->handler = &records_list_lines;
+        return records_list_lines.prepare(exchange);
+    }
     const struct query_scope all = {.resource = resource_of(exchange)};
     return record_prepare_list(exchange, &all);
 }
@@ -218,6 +222,12 @@ static void write_hal_end(struct exchange *exchange, const struct text cursors[P
     json_write_object_end(writer);
 }
 
+void record_write_total(struct exchange *exchange) {
+    buffer_append_string(&exchange->answer.fields, "X-Total-Count: ");
+    buffer_append_integer(&exchange->answer.fields, exchange->total);
+    buffer_append_string(&exchange->answer.fields, "\r\n");
+}
+
 enum step_result record_settle_page(struct exchange *exchange) {
     if (!record_is_done(exchange))
         return STEP_FAIL;
@@ -234,17 +244,14 @@ enum step_result record_settle_page(struct exchange *exchange) {
     else
         json_write_array_end(&exchange->writer);
     append_links(exchange, cursors);
-    if (exchange->query.count) {
-        buffer_append_string(&exchange->answer.fields, "X-Total-Count: ");
-        buffer_append_integer(&exchange->answer.fields, exchange->total);
-        buffer_append_string(&exchange->answer.fields, "\r\n");
-    }
+    if (exchange->query.count)
+        record_write_total(exchange);
     return record_answer(exchange, 200, (struct etag){.kind = ETAG_LIST});
 }
 
 const struct handler records_list = {
     .action = ACTION_LIST,
-    .media = RECORD_MEDIA,
+    .media = RECORD_MEDIA | 1U << MEDIA_LINES,
     .checks_parameters = true,
     .conditions = CONDITIONS_READ,
     .prepare = prepare_list,

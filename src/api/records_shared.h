@@ -61,6 +61,9 @@ enum step_result record_plan_page(struct exchange *exchange);
 bool record_on_page_row(struct exchange *exchange, size_t call, const struct value *cells);
 enum step_result record_settle_page(struct exchange *exchange);
 
+// Writes the field that tells the count.
+void record_write_total(struct exchange *exchange);
+
 // The cell of a property in a row of the plan's selection, which must have it.
 const struct value *record_cell(const struct plan *plan, const struct value *cells,
                                 const struct property *property);

@@ -552,6 +552,26 @@ static const struct property *index_column(const struct query *query,
     return column == group->property_count ? query->resource->key.property : NULL;
 }
 
+// How many of an index's columns, from the first one on, the filter fixes.
+static size_t count_fixed_columns(const struct query *query, const struct column_group *group) {
+    struct value value;
+    size_t column = 0;
+    while (column < group->property_count &&
+           query_fixes(query->filter, group->properties[column], &value))
+        column++;
+    return column;
+}
+
+// Whether an index has the order, in one direction, behind the columns that the filter fixes.
+static bool index_orders(const struct query *query, const struct column_group *group) {
+    size_t column = count_fixed_columns(query, group);
+    for (size_t key = 0; key < query->sort_count; key++, column++)
+        if (index_column(query, group, column) != query->sort[key].property ||
+            query->sort[key].descending != query->sort[0].descending)
+            return false;
+    return true;
+}
+
 // Whether the page is one stretch of an index: its first columns are those that the filter fixes,
 // all of them, and the next ones are the order, in one direction.
 static bool index_serves(const struct query *query, const struct column_group *group) {
@@ -560,26 +580,16 @@ static bool index_serves(const struct query *query, const struct column_group *g
     size_t fixed = 0;
     for (size_t i = 0; i < resource->property_count; i++)
         fixed += query_fixes(query->filter, &resource->properties[i], &value);
-    size_t column = 0;
-    while (column < group->property_count &&
-           query_fixes(query->filter, group->properties[column], &value))
-        column++;
-    if (column < fixed)
-        return false;
-    for (size_t key = 0; key < query->sort_count; key++, column++)
-        if (index_column(query, group, column) != query->sort[key].property ||
-            query->sort[key].descending != query->sort[0].descending)
-            return false;
-    return true;
+    return count_fixed_columns(query, group) == fixed && index_orders(query, group);
 }
 
 // A unique index has no key behind its columns on every database, so that it breaks ties only where
 // there are none: among records that lack nothing.
-static bool unique_serves(const struct query *query, const struct column_group *group) {
+static bool unique_is_total(const struct column_group *group) {
     for (size_t i = 0; i < group->property_count; i++)
         if (!group->properties[i]->required)
             return false;
-    return index_serves(query, group);
+    return true;
 }
 
 // The declared index of which the page is one stretch, or NULL.
@@ -589,7 +599,7 @@ static const struct column_group *serving_index(const struct query *query) {
         if (index_serves(query, &resource->indexes[i]))
             return &resource->indexes[i];
     for (size_t i = 0; i < resource->unique_count; i++)
-        if (unique_serves(query, &resource->unique[i]))
+        if (unique_is_total(&resource->unique[i]) && index_serves(query, &resource->unique[i]))
             return &resource->unique[i];
     return NULL;
 }
@@ -965,8 +975,22 @@ static bool filter_finds_one(const struct query *query) {
     return false;
 }
 
+static const struct column_group key_alone = {0};
+
+bool plan_order_is_indexed(const struct query *query) {
+    const struct resource *resource = query->resource;
+    if (index_orders(query, &key_alone) || filter_finds_one(query))
+        return true;
+    for (size_t i = 0; i < resource->index_count; i++)
+        if (index_orders(query, &resource->indexes[i]))
+            return true;
+    for (size_t i = 0; i < resource->unique_count; i++)
+        if (unique_is_total(&resource->unique[i]) && index_orders(query, &resource->unique[i]))
+            return true;
+    return false;
+}
+
 bool plan_list_is_short(const struct query *query) {
-    static const struct column_group key_alone = {0};
     if (query->count || query->offset > SHORT_OFFSET)
         return false;
     if (query->filter && expression_refers(query->filter))

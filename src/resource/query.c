@@ -366,6 +366,13 @@ static bool read_number(struct text text, int64_t least, int64_t most, int64_t *
 
 static void read_limit(struct reader *reader, struct text value) {
     int64_t limit;
+    if (reader->scope->is_stream) {
+        if (read_number(value, 1, INT64_MAX, &limit))
+            reader->query.whole = (uint64_t)limit;
+        else
+            refuse(reader, FAILURE_INVALID_PARAMETER, "limit must be an integer from 1 on");
+        return;
+    }
     if (read_number(value, 1, QUERY_MAX_LIMIT, &limit))
         reader->query.limit = (unsigned)limit;
     else
@@ -664,8 +671,12 @@ static bool open_cursor(struct reader *reader) {
     struct failure failure;
     if (!reader->cursor)
         return true;
-    if (cursor_read(query, reader->cursor->value, reader->cursor_key, reader->arena, &position,
-                    &query->backward, &failure)) {
+    bool ok = cursor_read(query, reader->cursor->value, reader->cursor_key, reader->arena,
+                          &position, &query->backward, &failure);
+    if (ok && query->backward && reader->scope->is_stream)
+        ok = failure_set(&failure, FAILURE_INVALID_CURSOR,
+                         "a stream goes forward: from the cursor of a link \"next\"");
+    if (ok) {
         query->after = position;
         return true;
     }
@@ -688,7 +699,8 @@ bool query_read_within(const struct query_scope *scope, const struct parameter *
     struct reader reader = {
         .query = {.resource = scope->resource,
                   .filter = scope->filter,
-                  .limit = QUERY_DEFAULT_LIMIT},
+                  .limit = QUERY_DEFAULT_LIMIT,
+                  .whole = UINT64_MAX},
         .scope = scope,
         .cursor_key = cursor_key,
         .arena = arena,
@@ -730,16 +742,23 @@ bool query_read_record(const struct resource *resource, const struct parameter *
     return true;
 }
 
-struct text query_cursor(const struct query *query, const struct value *cells, bool backward,
-                         struct text cursor_key, struct arena *arena) {
+struct value *query_position(const struct query *query, const struct value *cells,
+                             struct arena *arena) {
     struct value *position = arena_allocate_zero(arena, query->sort_count, sizeof *position);
-    if (!position)
-        return (struct text){NULL, 0};
-    for (size_t key = 0; key < query->sort_count; key++) {
+    for (size_t key = 0; position && key < query->sort_count; key++) {
         size_t cell = 0;
         while (query->selection.properties[cell] != query->sort[key].property)
             cell++;
-        position[key] = cells[cell];
+        if (!value_copy(arena, cells[cell], &position[key]))
+            return NULL;
     }
+    return position;
+}
+
+struct text query_cursor(const struct query *query, const struct value *cells, bool backward,
+                         struct text cursor_key, struct arena *arena) {
+    const struct value *position = query_position(query, cells, arena);
+    if (!position)
+        return (struct text){NULL, 0};
     return cursor_write(query, position, backward, cursor_key, arena);
 }

@@ -28,7 +28,8 @@ struct query {
     struct sort_key *sort;           // total: its last key is the resource's key, which goes in the
     size_t sort_count; // direction of the last one that was asked for. Properties that
                        // the filter fixes are left out
-    unsigned limit;
+    unsigned limit; // of a page
+    uint64_t whole; // of a stream: how many records it may have altogether
     uint64_t offset;
     bool has_offset;
     bool count;
@@ -53,10 +54,14 @@ bool query_read(const struct resource *resource, const struct parameter *paramet
 // The same for a list that has only those records of a resource that belong to something: those
 // that `filter` lets through. `name` says what that is, so that no cursor leads from one such list
 // to another. The scope must live as long as the query is read.
+//
+// A list that is a stream has no pages that its client sees: `limit` bounds the whole, to any
+// number or none, and a cursor is one that leads forward.
 struct query_scope {
     const struct resource *resource;
     const struct expression *filter;
     struct text name; // data NULL: the list has all records
+    bool is_stream;
 };
 
 bool query_read_within(const struct query_scope *scope, const struct parameter *parameters,
@@ -78,6 +83,11 @@ const struct property *query_equality(const struct expression *expression,
 // because it says so; `ret_value` gets it.
 bool query_fixes(const struct expression *filter, const struct property *property,
                  struct value *ret_value);
+
+// The place of a row in the query's order: a value for each sort key, which with their texts belong
+// to the arena. `cells` are in the query's selection. NULL when there is no memory.
+struct value *query_position(const struct query *query, const struct value *cells,
+                             struct arena *arena);
 
 // The opaque cursor (base64url, authenticated) of the page that starts behind a row, or, when
 // `backward`, of the one that ends before it. `cells` are that row's, in the query's selection.

@@ -101,6 +101,11 @@ def upload(server, path, **arguments):
     return Exchange(server, "POST", path, fields=fields, **arguments)
 
 
+def download(server, path, **arguments):
+    """A GET of a list as NDJSON, of which nothing is read yet."""
+    return Exchange(server, "GET", path, fields=[f"Accept: {NDJSON}"], **arguments)
+
+
 @contextlib.contextmanager
 def sending(exchange, chunks):
     """Sends a body beside whatever is done meanwhile."""

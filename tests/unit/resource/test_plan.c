@@ -505,6 +505,43 @@ static void test_which_lists_are_short(void **state) {
     fixture_end(&fixture);
 }
 
+// The filter may say anything: what counts is whether a page must sort all that it lets through.
+static void test_which_orders_are_indexed(void **state) {
+    static const struct {
+        const char *parameters;
+        bool is_indexed;
+    } cases[] = {
+        {"", true},
+        {"sort=-id", true},
+        {"offset=5000&count=true", true},
+        {"filter=contains(notes, 'x')", true},
+        {"sort=due&filter=contains(notes, 'x')", true},
+        {"sort=-due&filter=due < now()", true},
+        {"sort=title&rank=5", true},
+        {"sort=title&rank=5&filter=open = true or notes = 'x'", true},
+        {"sort=-rank,-title&open=true&notes=x", true},
+        {"sort=rank,-title", false},
+        {"sort=rank", false}, // the index goes on with the title
+        {"sort=title,rank", false},
+        {"sort=due,-id", false},
+        {"sort=notes", false},
+        {"sort=notes&notes=x", true}, // nothing is left of it
+        {"sort=notes&filter=title = 'x' or title = 'y'", false},
+        {"sort=notes&title=x", true}, // there is at most one
+        {"sort=notes&id=5", true},
+        {"sort=open,due", false},
+        {"sort=-open", true},
+    };
+    struct fixture fixture;
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct query query = fixture_query(&fixture, cases[i].parameters);
+        assert_true_for(plan_order_is_indexed(&query) == cases[i].is_indexed, cases[i].parameters);
+        assert_true_for(!plan_list_is_short(&query) || cases[i].is_indexed, cases[i].parameters);
+    }
+    fixture_end(&fixture);
+}
+
 // A null is not equal to another in a unique index, so there may be many records.
 static void test_null_is_not_unique(void **state) {
     struct fixture fixture;
@@ -519,6 +556,7 @@ static void test_null_is_not_unique(void **state) {
     // Ties among nulls would have to be sorted.
     query = fixture_query(&fixture, "sort=code");
     assert_false(plan_list_is_short(&query));
+    assert_false(plan_order_is_indexed(&query));
     fixture_end(&fixture);
 }
 
@@ -652,6 +690,7 @@ int main(void) {
         cmocka_unit_test(test_position_with_filter),
         cmocka_unit_test(test_position_on_postgres),
         cmocka_unit_test(test_which_lists_are_short),
+        cmocka_unit_test(test_which_orders_are_indexed),
         cmocka_unit_test(test_null_is_not_unique),
         cmocka_unit_test(test_embedded),
         cmocka_unit_test(test_which_filters_through_references_are_short),

@@ -480,6 +480,63 @@ static void test_scopes(void **state) {
     fixture_end(&fixture);
 }
 
+static bool read_stream(struct fixture *fixture, const char *name, struct text value,
+                        struct query *ret_query) {
+    const struct query_scope scope = {.resource = fixture->resource, .is_stream = true};
+    const struct parameter parameter = {text_from_string(name), value};
+    fixture->faults = (struct faults){.arena = &fixture->arena};
+    fixture->failure = (struct failure){0};
+    return query_read_within(&scope, &parameter, 1, fixture_key, &fixture->arena, &fixture->faults,
+                             ret_query, &fixture->failure);
+}
+
+// A stream's limit is of the whole, and only the next page's cursor leads into it.
+static void test_streams(void **state) {
+    static const struct {
+        const char *limit;
+        uint64_t whole; // 0: it is none
+    } limits[] = {{"1", 1},   {"1001", 1001}, {"9223372036854775807", INT64_MAX},
+                  {"0", 0},   {"-1", 0},      {"9223372036854775808", 0},
+                  {"1.0", 0}, {"", 0}};
+    struct fixture fixture;
+    struct query query = {0};
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        bool done = read_stream(&fixture, "limit", text_from_string(limits[i].limit), &query);
+        assert_true_for(done == (limits[i].whole > 0), limits[i].limit);
+        if (done)
+            assert_true_for(query.whole == limits[i].whole, limits[i].limit);
+        else
+            assert_int_equal(fixture.failure.code, FAILURE_INVALID_PARAMETER);
+    }
+    assert_true(read_stream(&fixture, "offset", TEXT("5000"), &query));
+    assert_true(query.whole == UINT64_MAX);
+    const struct value cells[16] = {value_integer(42)};
+    for (unsigned backward = 0; backward < 2; backward++) {
+        struct text cursor = query_cursor(&query, cells, backward, fixture_key, &fixture.arena);
+        assert_int_equal(read_stream(&fixture, "cursor", cursor, &query), !backward);
+        assert_int_equal(fixture.failure.code, backward ? FAILURE_INVALID_CURSOR : FAILURE_NONE);
+    }
+    fixture_end(&fixture);
+}
+
+// It stays when the row that it is of is gone.
+static void test_positions(void **state) {
+    char title[] = "a title";
+    char due[] = "2016-08-05T08:40:51.620Z";
+    struct fixture fixture;
+    const struct value cells[] = {value_text(VALUE_TEXT, text_from_string(title)),
+                                  value_text(VALUE_TIMESTAMP, text_from_string(due)),
+                                  value_integer(42)};
+    fixture_begin(&fixture, "things", things, STORE_SQLITE);
+    struct query query = fixture_query(&fixture, "sort=-due&fields=title");
+    const struct value *position = query_position(&query, cells, &fixture.arena);
+    memset(due, 'x', sizeof due);
+    assert_text_is(position[0].text, "2016-08-05T08:40:51.620Z");
+    assert_int_equal(position[1].integer, 42);
+    fixture_end(&fixture);
+}
+
 // The cursor of a row of "title|due id" opens in a request that differs only in shape.
 static void test_cursors(void **state) {
     struct fixture fixture;
@@ -612,6 +669,8 @@ int main(void) {
         cmocka_unit_test(test_faults_are_bounded),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_positions),
         cmocka_unit_test(test_cursors),
         cmocka_unit_test(test_longest_cursor),
         cmocka_unit_test(test_many_filters),
