@@ -12,7 +12,7 @@ configure = cmake --preset $(1) $(2) >/dev/null
 compile   = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 
 .DEFAULT_GOAL := build
-.PHONY: run build test check format bench test-faults fuzz coverage install deps clean help
+.PHONY: run build test check format bench bench-events test-faults fuzz coverage install deps clean help
 
 run: build ## install what is missing, build, and serve ./resources on http://127.0.0.1:8080
 	@exec build/release/trestle serve
@@ -48,6 +48,10 @@ bench: build ## measure it, as ratios against nginx and plain C programs
 	@tools/install_dependencies test bench
 	@$(call compile,release,--target bench_programs)
 	@TRESTLE=$(CURDIR)/build/release/trestle BENCH_PROGRAMS=$(CURDIR)/build/release/bench tests/bench/run
+
+bench-events: build ## measure what listeners to events cost, and what noting them does
+	@tools/install_dependencies test bench
+	@TRESTLE=$(CURDIR)/build/release/trestle tests/bench/events
 
 fuzz: ## fuzz each target for TIME=60 seconds, or one: TARGET=name
 	@tools/install_dependencies build test fuzz
