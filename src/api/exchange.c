@@ -10,11 +10,13 @@
 #include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/negotiate.h"
+#include "api/preferences.h"
 #include "api/problem.h"
 #include "api/rate_limits.h"
 #include "api/representation.h"
 #include "api/route.h"
 #include "base/clock.h"
+#include "resource/lenient.h"
 
 #include <stdarg.h>
 
@@ -50,7 +52,18 @@ static enum step_result step_parse(struct exchange *exchange) {
     return exchange->body ? STEP_NEXT : STEP_FAIL;
 }
 
+// A JSON Patch names what it changes, so that has to be there.
+static void forget_unknown_members(struct exchange *exchange) {
+    const struct handler *handler = exchange->handler;
+    if (handler->takes_record && exchange->body_type != BODY_JSON_PATCH)
+        lenient_strip_record(exchange->plan->resource, exchange->body);
+    if (handler->members)
+        lenient_strip_others(handler->members, exchange->body);
+}
+
 static enum step_result step_validate(struct exchange *exchange) {
+    if (prefers(&exchange->preferences, PREFER_LENIENT))
+        forget_unknown_members(exchange);
     return exchange->handler->validate ? exchange->handler->validate(exchange) : STEP_NEXT;
 }
 
@@ -94,6 +107,7 @@ enum {
     AT_COUNT,
     AT_AUTHORIZE,
     AT_NEGOTIATE,
+    AT_PREFER,
     AT_PREPARE,
     AT_CONDITIONS,
     AT_READ_KEY,
@@ -118,6 +132,7 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
     [AT_COUNT] = rate_limits_count,         // may they ask as often as that
     [AT_AUTHORIZE] = authorize,             // may they
     [AT_NEGOTIATE] = negotiate_accept,      // in which representation
+    [AT_PREFER] = preferences_read,         // what else the client would like
     [AT_PREPARE] = step_prepare,            // the path's key and the parameters
     [AT_CONDITIONS] = conditions_read,      // the fields that say in which case to go on
     [AT_READ_KEY] = idempotency_read,       // whether it may be done only once
@@ -153,6 +168,8 @@ static void write_common_fields(struct exchange *exchange, struct http_answer *a
     http_answer_field(answer, "X-Request-Id", exchange->request_id);
     authenticate_tell_end(exchange, answer);
     rate_limits_tell(exchange, answer);
+    if (exchange->failure.code == FAILURE_NONE)
+        preferences_tell(exchange, answer);
 }
 
 void exchange_stream_begin(struct exchange *exchange, bool endless) {
@@ -272,20 +289,22 @@ void exchange_start_part(struct exchange *part, struct exchange *whole,
     answer.body = part->answer.body;
     buffer_clear(&answer.fields);
     buffer_clear(&answer.body);
-    *part = (struct exchange){.service = whole->service,
-                              .request = part_request,
-                              .catalogue = catalogue_retain(whole->catalogue),
-                              .step = AT_PARSE,
-                              .request_id = whole->request_id,
-                              .identity = identity_copy(&whole->identity),
-                              .handler = handler,
-                              .plan = whole->plan,
-                              .now = clock_now(),
-                              .call_room = EXCHANGE_FEW_CALLS,
-                              .answer = answer,
-                              .faults.arena = &part_request->arena,
-                              .whole = whole,
-                              .on_answered = on_answered};
+    *part =
+        (struct exchange){.service = whole->service,
+                          .request = part_request,
+                          .catalogue = catalogue_retain(whole->catalogue),
+                          .step = AT_PARSE,
+                          .request_id = whole->request_id,
+                          .identity = identity_copy(&whole->identity),
+                          .handler = handler,
+                          .plan = whole->plan,
+                          .preferences.applied = whole->preferences.applied & 1U << PREFER_LENIENT,
+                          .now = clock_now(),
+                          .call_room = EXCHANGE_FEW_CALLS,
+                          .answer = answer,
+                          .faults.arena = &part_request->arena,
+                          .whole = whole,
+                          .on_answered = on_answered};
     part->calls = part->few_calls;
     exchange_resume(part);
 }
@@ -323,6 +342,17 @@ static void on_done(struct job *job, const struct outcome *outcome) {
     exchange_resume(exchange);
 }
 
+// Of a query, which is not after that of all that the request asks of the store.
+static uint64_t deadline(struct exchange *exchange) {
+    uint64_t now = clock_monotonic();
+    uint64_t end = now + exchange->service->options->query_timeout;
+    if (!prefers(&exchange->preferences, PREFER_WAIT))
+        return end;
+    if (!exchange->patience)
+        exchange->patience = now + 1000ULL * exchange->preferences.wait;
+    return end < exchange->patience ? end : exchange->patience;
+}
+
 enum step_result exchange_submit(struct exchange *exchange) {
     struct job *job = &exchange->job;
     job->owner = exchange;
@@ -330,7 +360,7 @@ enum step_result exchange_submit(struct exchange *exchange) {
     job->on_late = on_late;
     job->on_restart = on_restart;
     job->on_done = on_done;
-    job->deadline = clock_monotonic() + exchange->service->options->query_timeout;
+    job->deadline = deadline(exchange);
     exchange_forget(exchange);
     if (!store_submit(exchange->service->session, job))
         return exchange_fail(exchange, FAILURE_QUEUE_FULL,

@@ -4,6 +4,7 @@
 
 #include "api/etag.h"
 #include "api/identity.h"
+#include "api/prefer.h"
 #include "api/service.h"
 #include "base/rate_table.h"
 #include "http/http.h"
@@ -30,6 +31,9 @@ enum body_type { BODY_JSON, BODY_MERGE_PATCH, BODY_JSON_PATCH, BODY_LINES, BODY_
 // What an answer is, by its media type; the order is that of our own preference. A type is offered
 // where a handler names it, and negotiate.c knows its name.
 enum media { MEDIA_JSON, MEDIA_HAL, MEDIA_LINES, MEDIA_EVENTS, MEDIAS };
+
+// What an answer to a write can be, as RFC 7240 section 4.2 has it.
+enum returns { RETURNS_NOTHING = 1 << 0, RETURNS_ALL = 1 << 1 };
 
 // What a handler does with the request's conditions.
 enum conditions_use {
@@ -65,11 +69,15 @@ enum { EXCHANGE_COUNTED = 3 };
 // What serves one method of one route. Each function is one of the steps; those that are NULL have
 // nothing to do.
 struct handler {
-    enum action action;  // of a resource, for authorization; ACTIONS where it is none
-    bool reads_body;     // JSON of one of the accepted types
-    bool body_may_lack;  // `body` is NULL then
-    unsigned body_types; // besides application/json: a set of 1 << body_type
-    unsigned media;      // what it can answer: a set of 1 << media; 0: MEDIA_JSON alone
+    enum action action;         // of a resource, for authorization; ACTIONS where it is none
+    bool reads_body;            // JSON of one of the accepted types
+    bool body_may_lack;         // `body` is NULL then
+    bool takes_record;          // the body is a record, an array of such, or a patch of one
+    const char *const *members; // that a body has which is no record, NULL-terminated; NULL: the
+                                // handler has its own idea of what there is
+    unsigned body_types;        // besides application/json: a set of 1 << body_type
+    unsigned media;             // what it can answer: a set of 1 << media; 0: MEDIA_JSON alone
+    unsigned returns;           // what it lets clients choose: a set of `enum returns`
     const char *const
         *parameters;        // the query parameters that it knows, NULL-terminated; NULL: none
     bool checks_parameters; // it looks at them itself, in prepare
@@ -131,8 +139,9 @@ struct exchange {
     const struct plan *plan;       // the resource's; NULL for the program's own routes
     const struct plan *listed;     // of what a list has, where that is not the resource itself
     const struct transition *transition; // that the path names, or NULL
-    struct text path_key;                // decoded; data NULL where the path has none
-    struct text path_part;               // what stands behind it, in the same way
+    struct preferences preferences;
+    struct text path_key;  // decoded; data NULL where the path has none
+    struct text path_part; // what stands behind it, in the same way
     struct parameter *parameters;
     size_t parameter_count;
     struct text api_key;             // as presented, from `authenticate` on, wherever it stands;
@@ -155,6 +164,7 @@ struct exchange {
     struct call few_calls[EXCHANGE_FEW_CALLS];
     struct outcome outcome; // of the job that was out
     bool job_is_out;
+    uint64_t patience;        // when the store must be done, on its clock; 0: not asked for
     unsigned round;           // how often the store was asked
     unsigned stage;           // a handler's own: what it is at
     struct value *values;     // of the record that is written

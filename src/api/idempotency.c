@@ -164,6 +164,7 @@ static bool make_fingerprint(struct exchange *exchange) {
     add_part(&parts, text_of((const char *)body, DIGEST_SIZE));
     add_part(&parts, http_field(request, "Content-Type"));
     add_part(&parts, negotiate_media_type(exchange->media));
+    add_part(&parts, prefers(&exchange->preferences, PREFER_MINIMAL) ? TEXT("minimal") : TEXT(""));
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         add_part(&parts, exchange->parameters[i].name);
         add_part(&parts, exchange->parameters[i].value);

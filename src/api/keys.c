@@ -120,7 +120,9 @@ static enum step_result settle_new_key(struct exchange *exchange) {
 const struct handler keys_create = {
     .action = ACTION_CREATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_ALL, // the secret is shown once
     .reads_body = true,
+    .takes_record = true,
     .conditions = CONDITIONS_LIST,
     .validate = validate_key,
     .plan = record_plan_create,
@@ -154,7 +156,9 @@ static enum step_result settle_update(struct exchange *exchange) {
 const struct handler keys_update = {
     .action = ACTION_UPDATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
+    .takes_record = true,
     .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
@@ -187,6 +191,7 @@ static enum step_result settle_delete(struct exchange *exchange) {
 const struct handler keys_delete = {
     .action = ACTION_DELETE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .plan = plan_delete,
@@ -245,9 +250,13 @@ static enum step_result settle_renew(struct exchange *exchange) {
     return settle_change(exchange, renew);
 }
 
+static const char *const members_of_renewal[] = {NULL};
+
 const struct handler keys_renew = {
+    .members = members_of_renewal,
     .action = ACTION_UPDATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,
@@ -283,9 +292,13 @@ static enum step_result settle_rotate(struct exchange *exchange) {
     return result == STEP_NEXT ? answer_secret(exchange, result) : result;
 }
 
+static const char *const members_of_rotation[] = {"grace_seconds", NULL};
+
 const struct handler keys_rotate = {
+    .members = members_of_rotation,
     .action = ACTION_UPDATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_ALL, // the secret is shown once
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,

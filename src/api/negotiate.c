@@ -75,8 +75,7 @@ struct text negotiate_media_type(enum media media) {
 static unsigned offers(const struct exchange *exchange) {
     const struct handler *handler = exchange->handler;
     unsigned offered = handler->media ? handler->media : 1U << MEDIA_JSON;
-    bool takes_lines = handler->reads_body && (handler->body_types & 1U << BODY_LINES);
-    if (takes_lines && negotiate_sends_lines(exchange))
+    if (negotiate_takes_lines(exchange))
         offered = 1U << MEDIA_JSON | 1U << MEDIA_LINES;
     return offered;
 }
@@ -141,7 +140,24 @@ static void note_unknown(struct exchange *exchange, struct text name, const char
     buffer_free(&list);
 }
 
+void negotiate_keep_parameters(struct exchange *exchange,
+                               bool (*is_known_there)(const void *context, struct text name),
+                               const void *context) {
+    size_t kept = 0;
+    for (size_t i = 0; i < exchange->parameter_count; i++) {
+        if (is_known_there(context, exchange->parameters[i].name))
+            exchange->parameters[kept++] = exchange->parameters[i];
+    }
+    exchange->parameter_count = kept;
+}
+
+static bool is_one_of(const void *context, struct text name) {
+    return is_known(name, context);
+}
+
 bool negotiate_parameters(struct exchange *exchange, const char *const *known) {
+    if (prefers(&exchange->preferences, PREFER_LENIENT))
+        negotiate_keep_parameters(exchange, is_one_of, known);
     for (size_t i = 0; i < exchange->parameter_count; i++) {
         struct text name = exchange->parameters[i].name;
         if (!is_known(name, known))
@@ -181,6 +197,12 @@ bool negotiate_sends_lines(const struct exchange *exchange) {
     struct text type = {"", 0};
     text_split(&parameters, ';', &type);
     return text_equal_ignoring_case(text_trim(type), body_types[BODY_LINES]);
+}
+
+bool negotiate_takes_lines(const struct exchange *exchange) {
+    const struct handler *handler = exchange->handler;
+    return handler->reads_body && (handler->body_types & 1U << BODY_LINES) &&
+           negotiate_sends_lines(exchange);
 }
 
 static bool takes(const struct handler *handler, unsigned type) {

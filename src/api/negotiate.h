@@ -20,11 +20,18 @@ enum { REQUEST_ID_SIZE = 24 };
 struct text request_id(struct service *service, const struct http_request *request,
                        char made[REQUEST_ID_SIZE]);
 
-// Whether every query parameter is one of `known`; sets the failure otherwise.
+// Whether every query parameter is one of `known`; sets the failure otherwise. To those who prefer
+// lenient handling, what is not known is as if it had not been sent.
 bool negotiate_parameters(struct exchange *exchange, const char *const *known);
 
-// Whether the body is application/x-ndjson.
+// Forgets the query parameters that are not known.
+void negotiate_keep_parameters(struct exchange *exchange,
+                               bool (*is_known_there)(const void *context, struct text name),
+                               const void *context);
+
+// Whether the body is application/x-ndjson; and the handler takes that.
 bool negotiate_sends_lines(const struct exchange *exchange);
+bool negotiate_takes_lines(const struct exchange *exchange);
 
 // Whether the body's type is one that the handler reads; sets the failure otherwise.
 bool negotiate_content_type(struct exchange *exchange);

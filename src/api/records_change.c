@@ -89,7 +89,9 @@ static enum step_result settle_replace(struct exchange *exchange) {
 const struct handler records_replace = {
     .action = ACTION_REPLACE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
+    .takes_record = true,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .plan = record_plan_change,
@@ -155,7 +157,9 @@ static enum step_result settle_update(struct exchange *exchange) {
 const struct handler records_update = {
     .action = ACTION_UPDATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
+    .takes_record = true,
     .conditions = CONDITIONS_CHANGE,
     .body_types = 1U << BODY_MERGE_PATCH | 1U << BODY_JSON_PATCH,
     .prepare = record_read_key,

@@ -69,7 +69,9 @@ static enum step_result settle_new(struct exchange *exchange) {
 const struct handler records_create = {
     .action = ACTION_CREATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
+    .takes_record = true,
     .body_types = 1U << BODY_LINES,
     .conditions = CONDITIONS_LIST,
     .prepare = prepare_new,

@@ -272,7 +272,9 @@ static enum step_result settle_all(struct exchange *exchange) {
 const struct handler records_create_all = {
     .action = ACTION_CREATE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
+    .takes_record = true,
     .conditions = CONDITIONS_LIST,
     .validate = validate_all,
     .plan = plan_all,

@@ -59,6 +59,7 @@ static enum step_result settle_delete(struct exchange *exchange) {
 const struct handler records_delete = {
     .action = ACTION_DELETE,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING,
     .conditions = CONDITIONS_CHANGE,
     .prepare = record_read_key,
     .plan = plan_delete,

@@ -1,5 +1,6 @@
 #include "api/authorize.h"
 #include "api/hal.h"
+#include "api/negotiate.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 
@@ -18,8 +19,14 @@ static struct text cursor_secret(const struct exchange *exchange) {
     return text_of((const char *)exchange->service->secrets.cursor_key, DIGEST_SIZE);
 }
 
+static bool is_parameter(const void *resource, struct text name) {
+    return query_knows_parameter(resource, name);
+}
+
 enum step_result record_prepare_list(struct exchange *exchange, const struct query_scope *scope) {
     struct query *query = &exchange->query;
+    if (prefers(&exchange->preferences, PREFER_LENIENT))
+        negotiate_keep_parameters(exchange, is_parameter, scope->resource);
     if (!query_read_within(scope, exchange->parameters, exchange->parameter_count,
                            cursor_secret(exchange), arena_of(exchange), &exchange->faults, query,
                            &exchange->failure))

@@ -119,9 +119,13 @@ static enum step_result settle_transition(struct exchange *exchange) {
     return exchange->stage == TRANSITION_MOVE ? settle_move(exchange) : settle_look(exchange);
 }
 
+static const char *const members[] = {NULL};
+
 const struct handler records_transition = {
+    .members = members,
     .action = ACTION_TRANSITION,
     .media = RECORD_MEDIA,
+    .returns = RETURNS_NOTHING | RETURNS_ALL,
     .reads_body = true,
     .body_may_lack = true,
     .conditions = CONDITIONS_CHANGE,

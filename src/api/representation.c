@@ -2,6 +2,7 @@
 
 #include "api/conditions.h"
 #include "api/negotiate.h"
+#include "api/preferences.h"
 #include "base/table.h"
 
 struct etag representation_etag(const struct exchange *exchange, uint64_t shape) {
@@ -64,11 +65,18 @@ static void answer_not_modified(struct exchange *exchange) {
     write_cache_fields(exchange);
 }
 
-static void answer_content(struct exchange *exchange) {
+static void write_type(struct exchange *exchange) {
     struct buffer *fields = &exchange->answer.fields;
     buffer_append_text(fields, TEXT("Content-Type: "));
     buffer_append_text(fields, exchange->representation.type);
     buffer_append_text(fields, TEXT("\r\n"));
+}
+
+static void answer_content(struct exchange *exchange) {
+    if (prefers(&exchange->preferences, PREFER_MINIMAL))
+        preferences_leave_out(exchange);
+    else
+        write_type(exchange);
     write_etag(exchange);
     write_cache_fields(exchange);
 }

@@ -549,6 +549,14 @@ static void visit_parameters(const struct resource *resource,
             see(context, resource->properties[i].name);
 }
 
+bool query_knows_parameter(const struct resource *resource, struct text name) {
+    const struct property *property = resource_property(resource, name);
+    size_t word = 0;
+    while (word < WORDS && !text_equal(words[word].name, name))
+        word++;
+    return word < WORDS || resource_filter(resource, name) || (property && is_comparable(property));
+}
+
 static void see_listed(void *context, struct text name) {
     append_listed(context, name);
 }

@@ -68,6 +68,9 @@ bool query_read_within(const struct query_scope *scope, const struct parameter *
                        size_t parameter_count, struct text cursor_key, struct arena *arena,
                        struct faults *faults, struct query *ret_query, struct failure *failure);
 
+// Whether a list of the resource has a parameter of this name.
+bool query_knows_parameter(const struct resource *resource, struct text name);
+
 // Checks the parameters of a single record, which are `fields` and `expand`; faults and failure as
 // above. Of the query, `selection`, `expansions` and `seen` are set.
 bool query_read_record(const struct resource *resource, const struct parameter *parameters,
