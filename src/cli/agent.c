@@ -1,9 +1,9 @@
 #include "cli/agent.h"
 
+#include "base/quantity.h"
 #include "cli/agent_view.h"
 #include "cli/claim_api.h"
 #include "cli/remote.h"
-#include "cli/setting_value.h"
 #include "work/environment.h"
 
 #include <errno.h>
@@ -181,7 +181,7 @@ static int work(struct agent *agent) {
 static bool read_duration(const struct invocation *invocation, const char *name, uint64_t least,
                           uint64_t most, uint64_t *value, struct failure *failure) {
     const char *word = invocation_option(invocation, name);
-    if (!word || (setting_duration_parse(text_from_string(word), value) && *value >= least &&
+    if (!word || (quantity_parse_duration(text_from_string(word), value) && *value >= least &&
                   *value <= most))
         return true;
     return failure_set(failure, FAILURE_INVALID_SETTING,

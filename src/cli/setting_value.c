@@ -1,73 +1,13 @@
 #include "cli/setting_value.h"
 
+#include "base/quantity.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/un.h>
 
 enum { ADMIN_KEY_MIN = 16, ADMIN_KEY_MAX = 1000 };
-
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-// The first of those with one factor is the one that messages use; the largest come first.
-static const struct unit sizes[] = {
-    {"GiB", 1U << 30}, {"MiB", 1U << 20}, {"KiB", 1U << 10}, {"G", 1U << 30},
-    {"M", 1U << 20},   {"K", 1U << 10},   {"g", 1U << 30},   {"m", 1U << 20},
-    {"k", 1U << 10},   {"B", 1},          {"", 1},           {NULL, 0},
-};
-
-static const struct unit durations[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
-};
-
-static bool quantity_parse(struct text text, const struct unit *units, uint64_t *ret_value) {
-    size_t digits = 0;
-    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
-        digits++;
-    int64_t number;
-    if (!text_to_integer(text_of(text.data, digits), &number))
-        return false;
-    struct text name = text_from(text, digits);
-    for (const struct unit *unit = units; unit->name; unit++) {
-        uint64_t value;
-        if (!text_is(name, unit->name))
-            continue;
-        if (__builtin_mul_overflow((uint64_t)number, unit->factor, &value))
-            return false;
-        *ret_value = value;
-        return true;
-    }
-    if (number != 0 || name.size) // nothing needs no unit
-        return false;
-    *ret_value = 0;
-    return true;
-}
-
-static void quantity_format(uint64_t value, const struct unit *units, char out[32]) {
-    const struct unit *unit = units;
-    while (unit->factor > 1 && value % unit->factor != 0)
-        unit++;
-    snprintf(out, 32, "%" PRIu64 "%s", value / unit->factor, unit->name);
-}
-
-bool setting_size_parse(struct text text, uint64_t *ret_bytes) {
-    return quantity_parse(text, sizes, ret_bytes);
-}
-
-bool setting_duration_parse(struct text text, uint64_t *ret_ms) {
-    return quantity_parse(text, durations, ret_ms);
-}
-
-void setting_size_format(uint64_t bytes, char out[32]) {
-    quantity_format(bytes, sizes, out);
-}
-
-void setting_duration_format(uint64_t ms, char out[32]) {
-    quantity_format(ms, durations, out);
-}
 
 __attribute__((format(printf, 2, 3))) static bool refuse(struct failure *failure,
                                                          const char *format, ...) {
@@ -334,14 +274,14 @@ static bool read_count(const struct setting *setting, struct text text, struct s
 static bool read_size(const struct setting *setting, struct text text, struct settings *settings,
                       void *field, struct failure *failure) {
     uint64_t bytes;
-    if (!setting_size_parse(text, &bytes))
+    if (!quantity_parse_size(text, &bytes))
         return refuse(failure, "\"%.*s\" is no size; write 8MiB, 64KiB or a number of bytes",
                       TEXT_ARGS(text));
     if (bytes < setting->least || bytes > setting->most) {
         char least[32];
         char most[32];
-        setting_size_format(setting->least, least);
-        setting_size_format(setting->most, most);
+        quantity_format_size(setting->least, least);
+        quantity_format_size(setting->most, most);
         return refuse(failure, "\"%.*s\" is not in %s to %s", TEXT_ARGS(text), least, most);
     }
     size_t value = (size_t)bytes;
@@ -352,13 +292,13 @@ static bool read_size(const struct setting *setting, struct text text, struct se
 static bool read_duration(const struct setting *setting, struct text text,
                           struct settings *settings, void *field, struct failure *failure) {
     uint64_t ms;
-    if (!setting_duration_parse(text, &ms))
+    if (!quantity_parse_duration(text, &ms))
         return refuse(failure, "\"%.*s\" is no time span; write 30s, 500ms or 2m", TEXT_ARGS(text));
     if (ms < setting->least || ms > setting->most) {
         char least[32];
         char most[32];
-        setting_duration_format(setting->least, least);
-        setting_duration_format(setting->most, most);
+        quantity_format_duration(setting->least, least);
+        quantity_format_duration(setting->most, most);
         return refuse(failure, "\"%.*s\" is not in %s to %s", TEXT_ARGS(text), least, most);
     }
     unsigned value = (unsigned)ms;

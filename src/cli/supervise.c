@@ -1,6 +1,6 @@
 #include "cli/supervise.h"
 
-#include "cli/setting_value.h"
+#include "base/quantity.h"
 #include "work/supervisor.h"
 
 #include <limits.h>
@@ -11,7 +11,7 @@ static const uint64_t LONGEST = 366ULL * 24 * 3600 * 1000;
 
 static bool read_duration(const struct invocation *invocation, const char *name, uint64_t *value) {
     const char *word = invocation_option(invocation, name);
-    return !word || (setting_duration_parse(text_from_string(word), value) && *value <= LONGEST);
+    return !word || (quantity_parse_duration(text_from_string(word), value) && *value <= LONGEST);
 }
 
 static bool read_descriptor(const struct invocation *invocation, int *value) {
