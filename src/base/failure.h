@@ -35,6 +35,9 @@
     X(PATCH_CONFLICT, 409, "patch-conflict", "The patch does not fit the record as it is")         \
     X(OVERFLOW, 409, "overflow", "A number would not fit")                                         \
     X(TRANSITION_CLOSED, 409, "transition-closed", "The record does not let this happen now")      \
+    X(OPERATION_RUNNING, 409, "operation-running", "An operation is under way for the record")     \
+    X(OPERATION_ENDED, 409, "operation-ended", "The operation has ended")                          \
+    X(OVERTAKEN, 409, "overtaken", "The attempt is no longer the one that counts")                 \
     X(IDEMPOTENCY_IN_PROGRESS, 409, "idempotency-in-progress",                                     \
       "A request with this Idempotency-Key is under way")                                          \
     X(PRECONDITION_FAILED, 412, "precondition-failed", "A precondition does not hold")             \

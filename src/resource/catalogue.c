@@ -247,7 +247,9 @@ static bool make_plans(struct catalogue *catalogue) {
             !table_put(&catalogue->by_name, resource->name, &catalogue->plans[i]))
             return false;
     }
-    return idempotency_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->idempotency) &&
+    const struct plan *operations = catalogue_table(catalogue, TEXT("trestle_operations"));
+    return operation_plan_make(&catalogue->arena, operations, &catalogue->operations) &&
+           idempotency_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->idempotency) &&
            meta_plan_make(&catalogue->arena, catalogue->dialect, &catalogue->meta);
 }
 

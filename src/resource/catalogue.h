@@ -7,6 +7,7 @@
 #include "base/table.h"
 #include "resource/idempotency.h"
 #include "resource/meta.h"
+#include "resource/operation_plan.h"
 #include "resource/plan.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ struct catalogue {
     struct table by_name;        // to struct plan
     struct idempotency_plan idempotency;
     struct meta_plan meta;
+    struct operation_plan operations;
 };
 
 // Reads every *.yaml of a folder, and the definitions that are part of the program. What is wrong

@@ -132,6 +132,7 @@ enum access {
     ACCESS_KEY, // whose scopes have it
     ACCESS_PUBLIC,
     ACCESS_ADMIN, // a key of the scope admin; of what is built in
+    ACCESS_EACH,  // of what is built in: each record says which resource's access it has
 };
 
 // An expression with a name: a check, or one value of a named filter.
@@ -170,6 +171,22 @@ struct effect {
     size_t check_count;
 };
 
+// A variable of a command's environment.
+struct variable {
+    struct text name;
+    struct text value;
+};
+
+// What is to be done before a long transition has its effect, by a command or by an agent.
+struct work {
+    struct text *command; // its words; none: agents alone do it
+    size_t command_count;
+    int64_t time_limit; // milliseconds
+    int64_t retries;    // how often it is tried again when it failed
+    struct variable *environment;
+    size_t environment_count;
+};
+
 // A named step in a record's life: a guard, and what it does where the guard lets it.
 struct transition {
     struct text name;
@@ -186,6 +203,7 @@ struct transition {
                                            // is the one that moves; NULL: none
     struct text others_where_source;
     struct effect others;
+    const struct work *work; // NULL: it is done at once
 };
 
 struct lifecycle {
@@ -225,10 +243,12 @@ struct resource {
     struct lifecycle lifecycle;
     struct transition *transitions;
     size_t transition_count;
-    bool versioned;      // what a key names can change, so the table has the column _version
-    bool requires_match; // who changes a record must say which one, by If-Match
-    bool events;         // each change is noted in the outbox, and told to who listens
-    bool counts;         // one of its properties is counted
+    struct property *operation; // hidden: which operation is under way for a record, if one is;
+                                // NULL: none of the transitions is long
+    bool versioned;             // what a key names can change, so the table has the column _version
+    bool requires_match;        // who changes a record must say which one, by If-Match
+    bool events;                // each change is noted in the outbox, and told to who listens
+    bool counts;                // one of its properties is counted
 
     // Set by the catalogue, which knows all resources.
     struct referrer *referrers; // the properties that refer to this resource
@@ -237,12 +257,12 @@ struct resource {
                  // cycles let them
 };
 
-enum { RESOURCE_MAX_PROPERTIES = 256 };
+enum { RESOURCE_MAX_PROPERTIES = 257 };
 
 // The property of that name, or NULL.
 struct property *resource_property(const struct resource *resource, struct text name);
 
-// Whether clients neither see nor set it: for them it is not there. Only what is built in has such.
+// Whether clients neither see nor set it: for them it is not there. Only trestle itself makes such.
 bool property_is_hidden(const struct property *property);
 
 // A column group's or named filter's like.

@@ -1,7 +1,9 @@
 #include "resource/definition_reading.h"
+#include "resource/dialect.h"
 #include "resource/expression.h"
 
-enum { NAME_MAX_SIZE = 63 };
+// A made key, a state and an operation are properties besides those that are declared.
+enum { NAME_MAX_SIZE = 63, MADE_PROPERTIES = 3 };
 
 bool definition_name_is_valid(struct text name) {
     if (name.size < 1 || name.size > NAME_MAX_SIZE || name.data[0] < 'a' || name.data[0] > 'z')
@@ -148,6 +150,15 @@ static void make_key(struct definition *definition) {
         reading_out_of_memory(definition->reading);
 }
 
+static void make_operation(struct definition *definition) {
+    if (!definition_has_work(definition))
+        return;
+    struct property *property = add_property(definition, NULL, NULL, operation_column);
+    definition->typed[property->index] = true;
+    property_make_operation(property);
+    definition->resource->operation = property;
+}
+
 static bool allocate_properties(struct definition *definition, size_t count) {
     struct arena *arena = definition->reading->arena;
     definition->resource->properties =
@@ -173,10 +184,10 @@ static bool declare_properties(struct definition *definition) {
     size_t count = node->mapping.count;
     if (count == 0)
         return reading_note(reading, node, "`properties` is empty: a record has at least one");
-    if (count + 2 > RESOURCE_MAX_PROPERTIES)
+    if (count + MADE_PROPERTIES > RESOURCE_MAX_PROPERTIES)
         return reading_note(reading, node, "there are %zu properties, and %d at most", count,
-                            RESOURCE_MAX_PROPERTIES - 2);
-    if (!allocate_properties(definition, count + 2))
+                            RESOURCE_MAX_PROPERTIES - MADE_PROPERTIES);
+    if (!allocate_properties(definition, count + MADE_PROPERTIES))
         return false;
     make_key(definition);
     for (size_t i = 0; i < count; i++)
@@ -184,6 +195,7 @@ static bool declare_properties(struct definition *definition) {
     if (definition->state_name.data &&
         !resource_property(definition->resource, definition->state_name))
         add_property(definition, NULL, NULL, definition->state_name);
+    make_operation(definition);
     return true;
 }
 
@@ -317,7 +329,8 @@ static void read_access_word(struct definition *definition, const struct yaml_no
     static const char *const all_words[] = {[ACCESS_KEY] = "key",
                                             [ACCESS_PUBLIC] = "public",
                                             [ACCESS_ADMIN] = "admin",
-                                            [ACCESS_ADMIN + 1] = NULL};
+                                            [ACCESS_EACH] = "each",
+                                            [ACCESS_EACH + 1] = NULL};
     const struct yaml_node *node = yaml_get(access, name);
     size_t index;
     if (node && reading_word(definition->reading, node, "an access",
@@ -449,8 +462,8 @@ static const char *const top_words[] = {
 };
 
 static const char *const built_in_words[] = {
-    "table",  "description", "key",    "access",  "actions",   "required", "properties",
-    "unique", "indexes",     "checks", "filters", "lifecycle", "counted",  NULL,
+    "table",   "description", "key",     "access",    "actions", "required", "properties", "unique",
+    "indexes", "checks",      "filters", "lifecycle", "counted", "events",   NULL,
 };
 
 static const struct refused_keyword refused_words[] = {

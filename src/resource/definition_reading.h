@@ -67,6 +67,14 @@ struct expression *definition_read_expression(struct definition *definition,
 void definition_read_checks(struct definition *definition);
 void definition_read_filters(struct definition *definition);
 
+// Whether any of the transitions is long. It is asked before the properties are read, of which the
+// operation that is under way is one.
+bool definition_has_work(const struct definition *definition);
+
+// `run` and what stands beside it; NULL where the transition is done at once, or it is wrong.
+const struct work *definition_read_work(struct definition *definition,
+                                        const struct yaml_node *transition);
+
 // `transitions`: their names, then, when all else is there, what they are.
 void definition_name_transitions(struct definition *definition);
 void definition_read_transitions(struct definition *definition);

@@ -450,6 +450,7 @@ static void append_condition(struct sql *sql, const struct expression *expressio
 }
 
 const struct text version_column = TEXT_INIT("_version");
+const struct text operation_column = TEXT_INIT("_operation");
 
 void sql_next_version(struct sql *sql) {
     sql_name(sql, version_column);

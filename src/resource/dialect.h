@@ -93,6 +93,10 @@ void sql_next_version(struct sql *sql);
 // migration puts others in their place.
 void sql_key_text(struct sql *sql, const struct property *key, const char *row);
 
+// The column of the operation that is under way for a record. It stays in a table whose transitions
+// are no longer long.
+extern const struct text operation_column;
+
 // Binds a value and appends its place; NULL is bound too.
 void sql_value(struct sql *sql, struct value value);
 

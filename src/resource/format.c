@@ -1,5 +1,7 @@
 #include "resource/format.h"
 
+#include "base/random.h"
+
 // Classes of bytes, as bits.
 enum {
     ALPHA = 1 << 0,
@@ -219,6 +221,27 @@ bool format_read_uuid(struct text text, char out[36]) {
         lower[i] = c >= 'A' && c <= 'F' ? (char)(c | 0x20) : c;
     }
     memcpy(out, lower, sizeof lower);
+    return true;
+}
+
+bool format_make_uuid(int64_t now, char out[FORMAT_UUID_SIZE]) {
+    static const size_t groups[] = {4, 2, 2, 2, 6};
+    unsigned char bytes[16];
+    if (!random_bytes(bytes, sizeof bytes))
+        return false;
+    uint64_t ms = now > 0 ? (uint64_t)now : 0;
+    for (int i = 0; i < 6; i++)
+        bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+    bytes[6] = (unsigned char)(0x70 | (bytes[6] & 0x0F));
+    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3F));
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (i)
+            *out++ = '-';
+        text_hex_encode(at, groups[i], out);
+        at += groups[i];
+        out += 2 * groups[i];
+    }
     return true;
 }
 

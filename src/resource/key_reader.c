@@ -194,10 +194,23 @@ static void check_declared_state(struct definition *definition, const struct pro
                      TEXT_ARGS(property->name));
 }
 
+// Histories and operations are found by the key of the record that they are of.
+static void check_recorded_key(struct definition *definition, const char *what) {
+    const struct key *key = &definition->resource->key;
+    if (key->kind == KEY_PROPERTY && key->property &&
+        key->property->schema.max_length > HISTORY_KEY_MAX)
+        reading_note(definition->reading, definition->key_node,
+                     "the key of a resource with %s has at most %d characters, since its history "
+                     "is found by it",
+                     what, HISTORY_KEY_MAX);
+}
+
 void definition_link_lifecycle(struct definition *definition) {
     struct resource *resource = definition->resource;
     struct property *property =
         definition->state_name.data ? resource_property(resource, definition->state_name) : NULL;
+    if (!property && definition_has_work(definition))
+        check_recorded_key(definition, "long transitions");
     if (!property)
         return;
     if (property == resource->key.property) {
@@ -205,12 +218,7 @@ void definition_link_lifecycle(struct definition *definition) {
                      "the key cannot hold the lifecycle's state");
         return;
     }
-    if (resource->key.kind == KEY_PROPERTY && resource->key.property &&
-        resource->key.property->schema.max_length > HISTORY_KEY_MAX)
-        reading_note(definition->reading, definition->key_node,
-                     "the key of a resource with a lifecycle has at most %d characters, since its "
-                     "history is found by it",
-                     HISTORY_KEY_MAX);
+    check_recorded_key(definition, "a lifecycle");
     size_t before = reading_notes(definition->reading);
     if (definition->nodes[property->index])
         check_declared_state(definition, property);

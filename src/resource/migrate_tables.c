@@ -277,6 +277,7 @@ static bool drop_columns(struct planning *planning, const struct resource *resou
         const struct stored_column *column = &schema->columns[i];
         if (text_equal(column->table, resource->table) &&
             !text_equal(column->name, version_column) &&
+            !text_equal(column->name, operation_column) &&
             !planning_property_of(planning, resource, column) &&
             !drop_column(planning, resource, STEP_LOSSY, column->name, "is no longer declared"))
             return false;

@@ -245,7 +245,7 @@ static bool note_gaps(struct planning *planning, const struct resource *resource
 static bool pass(struct planning *planning, enum outbox_triggers what,
                  bool (*follow)(struct planning *, const struct resource *, const struct trigger *,
                                 size_t)) {
-    for (size_t i = 0; i < planning->catalogue->resource_count; i++) {
+    for (size_t i = 0; i < planning->catalogue->table_count; i++) {
         const struct resource *resource = planning->catalogue->resources[i];
         struct trigger triggers[MAX_TRIGGERS];
         bool wanted = resource->events && what != TRIGGERS_GO;

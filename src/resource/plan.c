@@ -250,7 +250,31 @@ static bool make_remove(struct arena *arena, const struct plan *plan, bool of_a_
     append_key_condition(&sql, plan->resource, &number);
     if (of_a_version)
         append_version_condition(&sql, &number);
+    if (plan->resource->operation) {
+        sql_text(&sql, " AND ");
+        sql_name(&sql, operation_column);
+        sql_text(&sql, " IS NULL");
+    }
     return sql_finish(&sql, NULL, 0, ret_statement);
+}
+
+static bool make_release(struct arena *arena, struct plan *plan) {
+    if (!plan->resource->operation)
+        return true;
+    struct sql sql = sql_begin(plan->dialect, arena);
+    size_t number = 0;
+    sql_text(&sql, "UPDATE ");
+    sql_name(&sql, plan->resource->table);
+    sql_text(&sql, " SET ");
+    sql_name(&sql, operation_column);
+    sql_text(&sql, " = NULL, ");
+    sql_next_version(&sql);
+    append_key_condition(&sql, plan->resource, &number);
+    sql_text(&sql, " AND ");
+    sql_name(&sql, operation_column);
+    sql_text(&sql, " = ");
+    append_parameter(&sql, &number, VALUE_UUID);
+    return sql_finish(&sql, NULL, 0, &plan->release);
 }
 
 static bool make_restore(struct arena *arena, struct plan *plan) {
@@ -347,9 +371,10 @@ bool plan_make(struct arena *arena, const struct dialect *dialect, const struct 
     struct plan plan = {.dialect = dialect, .resource = resource};
     bool made = select_all(arena, resource, &plan.selection) && make_read(arena, &plan) &&
                 make_create(arena, &plan) && make_update(arena, &plan) &&
-                make_remove(arena, &plan, false, &plan.remove) && make_restore(arena, &plan) &&
-                make_relate(arena, &plan) && make_missing(arena, &plan) &&
-                make_referrers(arena, &plan) && transition_plans_make(arena, &plan);
+                make_remove(arena, &plan, false, &plan.remove) && make_release(arena, &plan) &&
+                make_restore(arena, &plan) && make_relate(arena, &plan) &&
+                make_missing(arena, &plan) && make_referrers(arena, &plan) &&
+                transition_plans_make(arena, &plan);
     if (made && resource->versioned)
         made = make_remove(arena, &plan, true, &plan.remove_version);
     plan.shape = made ? selection_shape(&plan.selection) : 0;
@@ -386,16 +411,27 @@ bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
     return call_with_key(&plan->remove, key, arena, ret_call);
 }
 
-bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
-                         struct arena *arena, struct call *ret_call) {
-    assert(plan->resource->versioned);
+static bool call_with_two(const struct statement *statement, struct value first,
+                          struct value second, struct arena *arena, struct call *ret_call) {
     struct value *parameters = arena_allocate_zero(arena, 2, sizeof *parameters);
     if (!parameters)
         return false;
-    parameters[0] = key;
-    parameters[1] = value_integer(version);
-    *ret_call = call_of(&plan->remove_version, parameters, 2);
+    parameters[0] = first;
+    parameters[1] = second;
+    *ret_call = call_of(statement, parameters, 2);
     return true;
+}
+
+bool plan_release(const struct plan *plan, struct value key, struct value operation,
+                  struct arena *arena, struct call *ret_call) {
+    assert(plan->resource->operation);
+    return call_with_two(&plan->release, key, operation, arena, ret_call);
+}
+
+bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
+                         struct arena *arena, struct call *ret_call) {
+    assert(plan->resource->versioned);
+    return call_with_two(&plan->remove_version, key, value_integer(version), arena, ret_call);
 }
 
 bool plan_referrers(const struct plan *plan, struct value key, struct arena *arena,

@@ -19,6 +19,8 @@ struct plan {
     struct statement update;    // (values, key, version) -> selection
     struct statement remove;    // (key)
     struct statement remove_version; // (key, version), where the resource has versions
+    struct statement release;        // (key, operation): the record, if that operation holds it, is
+                                     // free; where one of its transitions is long
     struct statement restore;        // (selection): a record just as it was elsewhere
     struct statement relate;         // (forward references, key): what `restore` left out of them
     struct statement missing;        // (references) -> of each, whether no record has this key
@@ -48,12 +50,18 @@ bool plan_read_expanded(const struct plan *plan, struct value key,
 // Changes nothing (rows is 0) where the stored version is not `version`.
 bool plan_update(const struct plan *plan, struct value key, int64_t version,
                  const struct value *values, struct arena *arena, struct call *ret_call);
+
+// Removes nothing (rows is 0) where an operation is under way for the record.
 bool plan_remove(const struct plan *plan, struct value key, struct arena *arena,
                  struct call *ret_call);
 
-// Removes nothing (rows is 0) where the stored version is not `version`.
+// Nor where the stored version is not `version`.
 bool plan_remove_version(const struct plan *plan, struct value key, int64_t version,
                          struct arena *arena, struct call *ret_call);
+
+// Frees a record from an operation; changes nothing where another one holds it, or none.
+bool plan_release(const struct plan *plan, struct value key, struct value operation,
+                  struct arena *arena, struct call *ret_call);
 
 // Of a record's references, which lead to none, where a write was refused because some do: a row
 // with a VALUE_BOOLEAN for each property that is a reference, in their order. The resource must

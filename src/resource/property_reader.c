@@ -198,6 +198,15 @@ bool property_make_key(struct arena *arena, enum key_kind kind, struct property 
     return schema->description.data != NULL;
 }
 
+void property_make_operation(struct property *property) {
+    property->schema = schema_any();
+    property->schema.types = SCHEMA_STRING | SCHEMA_NULL;
+    property->schema.format = FORMAT_UUID;
+    property->kind = VALUE_UUID;
+    property->read_only = true;
+    property->write_only = true;
+}
+
 bool property_make_state(struct arena *arena, const struct lifecycle *lifecycle,
                          struct property *property) {
     struct schema *schema = &property->schema;

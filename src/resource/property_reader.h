@@ -25,6 +25,7 @@ bool property_name_it(struct arena *arena, struct property *property, struct tex
 bool property_make_key(struct arena *arena, enum key_kind kind, struct property *property);
 bool property_make_state(struct arena *arena, const struct lifecycle *lifecycle,
                          struct property *property);
+void property_make_operation(struct property *property);
 
 // How many bytes a value takes in an index, at most; SIZE_MAX where there is no bound.
 size_t property_index_size(const struct property *property);

@@ -89,9 +89,27 @@ static bool look_at_all(const struct look *look) {
     return true;
 }
 
+bool transition_is_free(const struct resource *resource, const struct value *values,
+                        struct failure *failure) {
+    struct value operation =
+        resource->operation ? values[resource->operation->index] : value_null();
+    return value_is_null(operation) ||
+           failure_set(failure, FAILURE_OPERATION_RUNNING,
+                       "an operation is under way for the record, at /operations/%.*s; it must end "
+                       "first",
+                       TEXT_ARGS(operation.text));
+}
+
 bool transition_is_open(const struct resource *resource, const struct transition *transition,
                         const struct value *values, int64_t now, struct arena *arena,
                         struct failure *failure) {
+    return transition_is_free(resource, values, failure) &&
+           transition_guard_holds(resource, transition, values, now, arena, failure);
+}
+
+bool transition_guard_holds(const struct resource *resource, const struct transition *transition,
+                            const struct value *values, int64_t now, struct arena *arena,
+                            struct failure *failure) {
     struct buffer reason = {0};
     struct look look = {transition, values, now, arena, &reason, failure};
     struct value state = value_null();
@@ -109,6 +127,43 @@ bool transition_is_open(const struct resource *resource, const struct transition
         failure_set(failure, FAILURE_TRANSITION_CLOSED, "%.*s", TEXT_ARGS(buffer_text(&reason)));
     buffer_free(&reason);
     return open;
+}
+
+static bool mentions(const struct expression *expression, const struct property *property) {
+    if (expression->property == property)
+        return true;
+    for (size_t i = 0; i < expression->operand_count; i++) {
+        if (mentions(expression->operands[i], property))
+            return true;
+    }
+    return false;
+}
+
+static bool may_break(const struct resource *resource, const struct effect *effect,
+                      const struct named_expression *check) {
+    if (effect->to && mentions(check->expression, resource->lifecycle.property))
+        return true;
+    for (size_t i = 0; i < effect->set_count; i++) {
+        if (mentions(check->expression, effect->set[i].property))
+            return true;
+    }
+    return false;
+}
+
+// A stored record may break a check that is newer than it; that is nothing to do with an effect
+// which leaves alone what the check is about.
+bool transition_find_checks(const struct resource *resource, struct effect *effect,
+                            struct arena *arena) {
+    effect->check_count = 0;
+    effect->checks =
+        arena_allocate_zero(arena, resource->check_count, sizeof(struct named_expression *));
+    if (!effect->checks)
+        return false;
+    for (size_t i = 0; i < resource->check_count; i++) {
+        if (may_break(resource, effect, &resource->checks[i]))
+            effect->checks[effect->check_count++] = &resource->checks[i];
+    }
+    return true;
 }
 
 bool transition_check(const struct validation *validation, const struct effect *effect,

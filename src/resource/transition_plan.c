@@ -10,6 +10,7 @@
 struct making {
     const struct plan *plan;
     const struct transition *transition;
+    bool ends; // the operation that holds the record
     struct sql sql;
     size_t numbers[MOVEMENT_VALUES]; // of the parameters; 0: not there yet
 };
@@ -27,15 +28,17 @@ static void append_parameter(struct making *making, enum movement_value value,
 }
 
 static struct making begin(struct arena *arena, const struct plan *plan,
-                           const struct transition *transition) {
-    return (struct making){
-        .plan = plan, .transition = transition, .sql = sql_begin(plan->dialect, arena)};
+                           const struct transition_plan *whole) {
+    return (struct making){.plan = plan,
+                           .transition = whole->transition,
+                           .ends = whole->transition->work,
+                           .sql = sql_begin(plan->dialect, arena)};
 }
 
 // One that may say `this`.
 static struct making begin_others(struct arena *arena, const struct plan *plan,
-                                  const struct transition *transition) {
-    struct making making = begin(arena, plan, transition);
+                                  const struct transition_plan *whole) {
+    struct making making = begin(arena, plan, whole);
     making.sql.this_resource = plan->resource;
     making.sql.this_number = number_of(&making, MOVEMENT_KEY);
     return making;
@@ -57,13 +60,17 @@ static bool finish(struct making *making, const struct selection *selection,
 
 // ---- Records ----
 
+static void append_update(struct making *making) {
+    sql_text(&making->sql, "UPDATE ");
+    sql_name(&making->sql, making->plan->resource->table);
+    sql_text(&making->sql, " SET ");
+}
+
 // UPDATE … SET what the effect is.
 static void append_effect(struct making *making, const struct effect *effect) {
     const struct resource *resource = making->plan->resource;
     struct sql *sql = &making->sql;
-    sql_text(sql, "UPDATE ");
-    sql_name(sql, resource->table);
-    sql_text(sql, " SET ");
+    append_update(making);
     assert(!effect->to || resource->lifecycle.property);
     if (effect->to) {
         sql_name(sql, resource->lifecycle.property->name);
@@ -94,6 +101,18 @@ static void append_and(struct sql *sql, const struct expression *condition) {
     sql_text(sql, ")");
 }
 
+// Nobody else is at it.
+static void append_hold(struct making *making) {
+    struct sql *sql = &making->sql;
+    if (!making->plan->resource->operation)
+        return;
+    sql_text(sql, " AND ");
+    sql_name(sql, operation_column);
+    sql_text(sql, making->ends ? " = " : " IS NULL");
+    if (making->ends)
+        append_parameter(making, MOVEMENT_OPERATION, VALUE_UUID);
+}
+
 // Which record: that of the key, of the version if one is given, where the guard holds.
 static void append_guard(struct making *making) {
     struct sql *sql = &making->sql;
@@ -105,6 +124,7 @@ static void append_guard(struct making *making) {
     sql_text(sql, " = ");
     append_parameter(making, MOVEMENT_VERSION, VALUE_INTEGER);
     sql_text(sql, ")");
+    append_hold(making);
     if (making->transition->guard)
         append_and(sql, making->transition->guard);
 }
@@ -123,17 +143,36 @@ static bool finish_update(struct making *making, struct prepared_call *ret_call)
 }
 
 static bool make_move(struct arena *arena, const struct plan *plan,
-                      const struct transition *transition, struct prepared_call *ret_call) {
-    struct making making = begin(arena, plan, transition);
-    append_effect(&making, &transition->effect);
+                      const struct transition_plan *whole, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, whole);
+    append_effect(&making, whole->effect);
+    if (making.ends) {
+        sql_text(&making.sql, ", ");
+        sql_name(&making.sql, operation_column);
+        sql_text(&making.sql, " = NULL");
+    }
+    append_guard(&making);
+    return finish_update(&making, ret_call);
+}
+
+static bool make_start(struct arena *arena, const struct plan *plan,
+                       const struct transition_plan *whole, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, whole);
+    making.ends = false;
+    append_update(&making);
+    sql_name(&making.sql, operation_column);
+    sql_text(&making.sql, " = ");
+    append_parameter(&making, MOVEMENT_OPERATION, VALUE_UUID);
+    sql_text(&making.sql, ", ");
+    sql_next_version(&making.sql);
     append_guard(&making);
     return finish_update(&making, ret_call);
 }
 
 static bool make_others(struct arena *arena, const struct plan *plan,
-                        const struct transition *transition, struct prepared_call *ret_call) {
-    struct making making = begin_others(arena, plan, transition);
-    append_effect(&making, &transition->others);
+                        const struct transition_plan *whole, struct prepared_call *ret_call) {
+    struct making making = begin_others(arena, plan, whole);
+    append_effect(&making, &whole->transition->others);
     append_others(&making);
     return finish_update(&making, ret_call);
 }
@@ -141,8 +180,8 @@ static bool make_others(struct arena *arena, const struct plan *plan,
 // Two records that move at once might each not see the other one where it goes: on PostgreSQL, who
 // changes other records waits for whoever does so already. SQLite has one writer anyway.
 static bool make_lock(struct arena *arena, const struct plan *plan,
-                      const struct transition *transition, struct prepared_call *ret_call) {
-    struct making making = begin(arena, plan, transition);
+                      const struct transition_plan *whole, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, whole);
     int64_t number = (int64_t)(text_hash(plan->resource->table) >> 1);
     sql_text(&making.sql, "SELECT pg_advisory_xact_lock(");
     sql_value(&making.sql, value_integer(number));
@@ -191,18 +230,18 @@ static bool finish_history(struct making *making, struct prepared_call *ret_call
 }
 
 static bool make_history(struct arena *arena, const struct plan *plan,
-                         const struct transition *transition, struct prepared_call *ret_call) {
-    struct making making = begin(arena, plan, transition);
-    append_history(&making, &transition->effect);
+                         const struct transition_plan *whole, struct prepared_call *ret_call) {
+    struct making making = begin(arena, plan, whole);
+    append_history(&making, whole->effect);
     append_guard(&making);
     return finish_history(&making, ret_call);
 }
 
 static bool make_others_history(struct arena *arena, const struct plan *plan,
-                                const struct transition *transition,
+                                const struct transition_plan *whole,
                                 struct prepared_call *ret_call) {
-    struct making making = begin_others(arena, plan, transition);
-    append_history(&making, &transition->others);
+    struct making making = begin_others(arena, plan, whole);
+    append_history(&making, &whole->transition->others);
     append_others(&making);
     return finish_history(&making, ret_call);
 }
@@ -222,7 +261,7 @@ static bool is_unique(const struct resource *resource, const struct property *pr
 // would not be so with two such statements of one table.
 static bool may_group(const struct resource *resource, const struct transition *transition) {
     bool groups = resource->transition_count == 1 && !resource->lifecycle.property &&
-                  !transition->others_where;
+                  !transition->others_where && !transition->work;
     for (size_t i = 0; i < transition->effect.set_count; i++)
         groups = groups && !is_unique(resource, transition->effect.set[i].property);
     return groups;
@@ -240,21 +279,35 @@ static bool group(struct arena *arena, struct prepared_call *move) {
 }
 
 static bool make(struct arena *arena, const struct plan *plan, const struct transition *transition,
-                 struct transition_plan *ret_plan) {
-    struct transition_plan made = {.transition = transition};
+                 const struct effect *effect, struct transition_plan *ret_plan) {
+    struct transition_plan made = {.transition = transition, .effect = effect};
     bool states = plan->resource->lifecycle.property;
     bool others = transition->others_where;
     bool locks = others && plan->dialect->store == STORE_POSTGRES;
-    bool ok = (!locks || make_lock(arena, plan, transition, &made.lock)) &&
-              (!states || make_history(arena, plan, transition, &made.history)) &&
-              make_move(arena, plan, transition, &made.move) &&
+    bool ok = (!locks || make_lock(arena, plan, &made, &made.lock)) &&
+              (!states || make_history(arena, plan, &made, &made.history)) &&
+              make_move(arena, plan, &made, &made.move) &&
               (!may_group(plan->resource, transition) || group(arena, &made.move)) &&
               (!others || !transition->others.to ||
-               make_others_history(arena, plan, transition, &made.others_history)) &&
-              (!others || make_others(arena, plan, transition, &made.others));
+               make_others_history(arena, plan, &made, &made.others_history)) &&
+              (!others || make_others(arena, plan, &made, &made.others));
     if (ok)
         *ret_plan = made;
     return ok;
+}
+
+bool transition_plan_end(struct arena *arena, const struct plan *plan,
+                         const struct transition *transition, const struct effect *effect,
+                         struct transition_plan *ret_plan) {
+    return make(arena, plan, transition, effect, ret_plan);
+}
+
+static bool make_whole(struct arena *arena, const struct plan *plan,
+                       const struct transition *transition, struct transition_plan *ret_plan) {
+    if (!transition->work)
+        return make(arena, plan, transition, &transition->effect, ret_plan);
+    *ret_plan = (struct transition_plan){.transition = transition, .effect = &transition->effect};
+    return make_start(arena, plan, ret_plan, &ret_plan->move);
 }
 
 bool transition_plans_make(struct arena *arena, struct plan *plan) {
@@ -264,7 +317,7 @@ bool transition_plans_make(struct arena *arena, struct plan *plan) {
     if (!plan->transitions)
         return false;
     for (size_t i = 0; i < resource->transition_count; i++)
-        if (!make(arena, plan, &resource->transitions[i], &plan->transitions[i]))
+        if (!make_whole(arena, plan, &resource->transitions[i], &plan->transitions[i]))
             return false;
     return true;
 }
@@ -291,6 +344,7 @@ static bool find_values(const struct movement *movement, struct arena *arena,
         movement->has_version ? value_integer(movement->version) : value_null();
     values[MOVEMENT_BY] = text_or_null(movement->by);
     values[MOVEMENT_REQUEST] = text_or_null(movement->request_id);
+    values[MOVEMENT_OPERATION] = movement->operation;
     return instant(movement->now, arena, &values[MOVEMENT_NOW]);
 }
 

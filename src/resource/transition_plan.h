@@ -11,6 +11,7 @@ enum movement_value {
     MOVEMENT_NOW,
     MOVEMENT_BY,
     MOVEMENT_REQUEST,
+    MOVEMENT_OPERATION, // or null
     MOVEMENT_VALUES
 };
 
@@ -22,8 +23,11 @@ struct prepared_call {
     size_t numbers[MOVEMENT_VALUES]; // which parameter each of those is, from 1; 0: none
 };
 
+// Of a long transition there is `move` alone, which begins its operation: the record is held by it
+// from then on. transition_plan_end makes what ends it.
 struct transition_plan {
     const struct transition *transition;
+    const struct effect *effect;  // what the move does
     struct prepared_call lock;    // lets transitions that change other records go one by one
     struct prepared_call history; // where there are states; changes one row, and keeps others from
                                   // the record until the job ends, if the guard holds
@@ -36,6 +40,13 @@ struct transition_plan {
 // no memory.
 bool transition_plans_make(struct arena *arena, struct plan *plan);
 
+// Makes what ends an operation well: the move, by an effect that may set more than the transition's
+// own, of a record that the operation holds, and which is free then. The effect must outlive it.
+// False when there is no memory.
+bool transition_plan_end(struct arena *arena, const struct plan *plan,
+                         const struct transition *transition, const struct effect *effect,
+                         struct transition_plan *ret_plan);
+
 // Which record is to move, when, and who wants it.
 struct movement {
     struct value key;
@@ -44,6 +55,7 @@ struct movement {
     int64_t now;            // milliseconds
     struct text by;         // empty: somebody without a name
     struct text request_id; // empty: no request
+    struct value operation; // the one that begins or ends; null where there is none
 };
 
 enum { TRANSITION_MAX_CALLS = 5 };

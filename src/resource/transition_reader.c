@@ -1,6 +1,7 @@
 #include "resource/definition_reading.h"
 #include "resource/expression.h"
 #include "resource/property_value.h"
+#include "resource/transition.h"
 
 // A transition while it is read.
 struct transition_reading {
@@ -12,7 +13,7 @@ struct transition_reading {
 // What a path or a scope says besides transitions.
 static const char *const taken_words[] = {"list",   "create",    "read",  "replace", "update",
                                           "delete", "write",     "admin", "history", "content",
-                                          "events", "lifecycle", "usage", NULL};
+                                          "events", "lifecycle", "usage", "run",     NULL};
 
 static bool is_scalar(const struct yaml_node *node) {
     return node->kind != YAML_SEQUENCE && node->kind != YAML_MAPPING;
@@ -148,50 +149,14 @@ static void read_set(struct definition *definition, const struct yaml_node *node
                                              &effect->set[effect->set_count]);
 }
 
-static bool mentions(const struct expression *expression, const struct property *property) {
-    if (expression->property == property)
-        return true;
-    for (size_t i = 0; i < expression->operand_count; i++) {
-        if (mentions(expression->operands[i], property))
-            return true;
-    }
-    return false;
-}
-
-static bool may_break(const struct resource *resource, const struct effect *effect,
-                      const struct named_expression *check) {
-    if (effect->to && mentions(check->expression, resource->lifecycle.property))
-        return true;
-    for (size_t i = 0; i < effect->set_count; i++) {
-        if (mentions(check->expression, effect->set[i].property))
-            return true;
-    }
-    return false;
-}
-
-// A stored record may break a check that is newer than it; that is nothing to do with an effect
-// which leaves alone what the check is about.
-static void find_checks(struct definition *definition, struct effect *effect) {
-    const struct resource *resource = definition->resource;
-    effect->checks = arena_allocate_zero(definition->reading->arena, resource->check_count,
-                                         sizeof(struct named_expression *));
-    if (!effect->checks) {
-        reading_out_of_memory(definition->reading);
-        return;
-    }
-    for (size_t i = 0; i < resource->check_count; i++) {
-        if (may_break(resource, effect, &resource->checks[i]))
-            effect->checks[effect->check_count++] = &resource->checks[i];
-    }
-}
-
 static void read_effect(struct definition *definition, const struct yaml_node *node,
                         enum expression_purpose purpose, struct effect *effect) {
     const struct yaml_node *to = yaml_get(node, "to");
     if (to && needs_lifecycle(definition, to, "to"))
         effect->to = read_state(definition, to);
     read_set(definition, yaml_get(node, "set"), purpose, effect);
-    find_checks(definition, effect);
+    if (!transition_find_checks(definition->resource, effect, definition->reading->arena))
+        reading_out_of_memory(definition->reading);
 }
 
 static bool has_effect(const struct yaml_node *node) {
@@ -265,11 +230,11 @@ static void check_name(struct definition *definition, const struct yaml_node *no
 
 static void read_transition(struct definition *definition, const struct yaml_pair *pair,
                             struct transition *transition) {
-    static const char *const words[] = {"description", "from", "to", "when", "set", "others", NULL};
+    static const char *const words[] = {"description", "from",        "to",  "when",
+                                        "set",         "others",      "run", "time_limit",
+                                        "retries",     "environment", NULL};
     static const struct refused_keyword refused[] = {
-        {"run", "is not supported by this version"},
-        {"retries", "is not supported by this version"},
-        {"timeout", "is not supported by this version"},
+        {"timeout", "is called `time_limit`"},
         {"access", "stands in the resource's `access`, under the transition's name"},
         {NULL, NULL},
     };
@@ -293,6 +258,7 @@ static void read_transition(struct definition *definition, const struct yaml_pai
         reading_note(reading, pair->value, "it changes nothing: say `to`, `set` or `others`");
     read_effect(definition, pair->value, EXPRESSION_FOR_SET, &transition->effect);
     read_others(&context);
+    transition->work = definition_read_work(definition, pair->value);
 }
 
 void definition_name_transitions(struct definition *definition) {

@@ -1,9 +1,9 @@
 #include "resource/validate.h"
 
 #include "base/digest.h"
-#include "base/random.h"
 #include "resource/encode.h"
 #include "resource/expression.h"
+#include "resource/format.h"
 #include "resource/json_equality.h"
 #include "resource/json_patch.h"
 #include "resource/property_value.h"
@@ -33,22 +33,13 @@ void faults_add(struct faults *faults, struct text pointer, const char *format, 
 
 // ---- Made values ----
 
-// A UUID of version 7 (RFC 9562 section 5.7): the time in milliseconds, then random bits.
 static bool make_uuid(const struct validation *validation, struct value *ret_value) {
-    unsigned char bytes[16];
-    if (!random_bytes(bytes, sizeof bytes))
+    char uuid[FORMAT_UUID_SIZE];
+    if (!format_make_uuid(validation->now, uuid))
         return false;
-    uint64_t ms = validation->now > 0 ? (uint64_t)validation->now : 0;
-    for (int i = 0; i < 6; i++)
-        bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
-    bytes[6] = (unsigned char)(0x70 | (bytes[6] & 0x0F));
-    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3F));
-    char hex[32];
-    text_hex_encode(bytes, sizeof bytes, hex);
-    struct text uuid = arena_format(validation->arena, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
-                                    hex + 12, hex + 16, hex + 20);
-    *ret_value = value_text(VALUE_UUID, uuid);
-    return uuid.data != NULL;
+    struct text copy = arena_copy(validation->arena, text_of(uuid, sizeof uuid));
+    *ret_value = value_text(VALUE_UUID, copy);
+    return copy.data != NULL;
 }
 
 static bool make_digest(const struct validation *validation, struct value source,

@@ -555,7 +555,12 @@ static const struct {
         "  far: {from: Created, to: [Downloaded]}\n"
         "  none: {from: [], to: Downlaoded}\n"
         "  twice: {from: [Created, Lost, Created], to: Created}\n"
-        "  more: {to: Created, run: [x], retries: 3, access: key, wen: a = 'x'}\n",
+        "  more: {to: Created, retries: 3, timeout: 3s, access: key, wen: a = 'x'}\n"
+        "  run: {to: Created}\n"
+        "  words: {run: fetch, time_limit: 5, retries: -1, environment: [a]}\n"
+        "  none_of_them: {run: []}\n"
+        "  nested: {run: ['', [x]], time_limit: 31d, retries: 1.5,\n"
+        "           environment: {1a: x, TRESTLE_DATA: x, a: {}, b: 2}}\n",
         "4:3: `Go` cannot name a transition: a name has small letters, digits and _, begins "
         "with a letter, and is at most 63 long\n"
         "5:3: `history` cannot name a transition: it means something else in paths and "
@@ -570,10 +575,26 @@ static const struct {
         "10:24: unknown state `Downlaoded`; did you mean `Downloaded`?\n"
         "11:27: unknown state `Lost`; expected Created or Downloaded\n"
         "11:33: the state `Created` is there twice\n"
-        "12:23: `run` is not supported by this version\n"
-        "12:33: `retries` is not supported by this version\n"
-        "12:45: `access` stands in the resource's `access`, under the transition's name\n"
-        "12:58: unknown keyword `wen`; did you mean `when`?\n",
+        "12:32: `retries` goes with `run`, which is missing\n"
+        "12:35: `timeout` is called `time_limit`\n"
+        "12:48: `access` stands in the resource's `access`, under the transition's name\n"
+        "12:61: unknown keyword `wen`; did you mean `when`?\n"
+        "13:3: `run` cannot name a transition: it means something else in paths and scopes\n"
+        "14:16: `run` is a command as a list of its words, such as [trestle, fetch], or the word "
+        "agent\n"
+        "14:35: `time_limit` is a time such as 90s, 10m or 2h, 1s to 30d\n"
+        "14:47: `retries` is a whole number from 0 to 1000\n"
+        "14:64: `environment` must be a mapping; it is a list\n"
+        "15:23: `run` is a command as a list of its words, such as [trestle, fetch], or the word "
+        "agent\n"
+        "16:18: a command cannot be empty\n"
+        "16:22: a word of a command must be a string; this is a list\n"
+        "16:40: `time_limit` is a time such as 90s, 10m or 2h, 1s to 30d\n"
+        "16:54: `retries` is a whole number from 0 to 1000\n"
+        "17:26: `1a` cannot name a variable: a name has letters, digits and _, and begins "
+        "with no digit\n"
+        "17:33: `TRESTLE_DATA` is a variable that trestle itself sets\n"
+        "17:53: a variable's value must be a string; this is a mapping\n",
     },
     {
         "key: code\n"
@@ -1329,12 +1350,12 @@ static void a_declared_state_keeps_its_place(void **state) {
 static void limits_are_where_they_are_said_to_be(void **state) {
     struct buffer yaml = {0};
     buffer_append_string(&yaml, "properties:\n");
-    for (int i = 0; i < RESOURCE_MAX_PROPERTIES - 2; i++)
+    for (int i = 0; i < RESOURCE_MAX_PROPERTIES - 3; i++)
         buffer_format(&yaml, "  p%d: {type: boolean}\n", i);
     struct text said;
     struct resource *resource = read_named("things.yaml", buffer_text(&yaml), &said);
     assert_non_null(resource);
-    assert_int_equal(resource->property_count, RESOURCE_MAX_PROPERTIES - 1);
+    assert_int_equal(resource->property_count, RESOURCE_MAX_PROPERTIES - 2);
     definition_free(resource);
     buffer_append_string(&yaml, "  q: {type: boolean}\n");
     assert_null(read_named("things.yaml", buffer_text(&yaml), &said));
