@@ -5,36 +5,65 @@
 
 // What somebody wants, in the words of scopes.
 struct want {
-    const struct resource *resource;
-    struct text verb; // "read", "write", a transition
+    struct text resource;
+    struct text verb; // "read", "write", "run", a transition
     enum access access;
 };
 
 static struct want want_action(const struct resource *resource, enum action action) {
-    return (struct want){resource, scope_verb(action), resource_access(resource, action)};
+    return (struct want){resource->name, scope_verb(action), resource_access(resource, action)};
 }
 
 static struct want want_transition(const struct resource *resource,
                                    const struct transition *transition) {
-    return (struct want){resource, transition->name, transition->access};
+    return (struct want){resource->name, transition->name, transition->access};
+}
+
+static struct want want_verb(const struct exchange *exchange, struct text name, struct text verb) {
+    const struct plan *plan = catalogue_plan(exchange->catalogue, name);
+    struct want want = {name, verb, ACCESS_KEY};
+    const struct transition *transition = plan ? resource_transition(plan->resource, verb) : NULL;
+    if (plan && text_is(verb, "read"))
+        want.access = plan->resource->read_access;
+    else if (transition)
+        want.access = transition->access;
+    return want;
 }
 
 static struct want want_of(const struct exchange *exchange) {
     const struct resource *resource = exchange->plan->resource;
     if (exchange->unseen)
         return want_action(exchange->unseen, ACTION_READ);
+    if (exchange->wanted_verb.data)
+        return want_verb(exchange, exchange->wanted_resource, exchange->wanted_verb);
     return exchange->transition ? want_transition(resource, exchange->transition)
                                 : want_action(resource, exchange->handler->action);
+}
+
+// Whether there are operations of records that anybody may read.
+static bool any_is_public(const struct catalogue *catalogue) {
+    for (size_t i = 0; i < catalogue->resource_count; i++) {
+        const struct resource *resource = catalogue->resources[i];
+        if (resource->operation && resource->read_access == ACCESS_PUBLIC)
+            return true;
+    }
+    return false;
 }
 
 static bool may(const struct exchange *exchange, struct want want) {
     const struct identity *identity = &exchange->identity;
     if (want.access == ACCESS_PUBLIC || identity->kind == IDENTITY_ADMIN)
         return true;
+    if (want.access == ACCESS_EACH) // each record is looked at when it is there
+        return identity->kind == IDENTITY_KEY || any_is_public(exchange->catalogue);
     if (identity->kind != IDENTITY_KEY)
         return false;
-    return identity->key->admin || (want.access == ACCESS_KEY &&
-                                    api_key_allows(identity->key, want.resource->name, want.verb));
+    return identity->key->admin ||
+           (want.access == ACCESS_KEY && api_key_allows(identity->key, want.resource, want.verb));
+}
+
+bool authorize_may_verb(const struct exchange *exchange, struct text resource, struct text verb) {
+    return may(exchange, want_verb(exchange, resource, verb));
 }
 
 bool authorize_may(const struct exchange *exchange, const struct resource *resource,
@@ -49,7 +78,7 @@ bool authorize_may_move(const struct exchange *exchange, const struct resource *
 
 bool authorize_may_this(const struct exchange *exchange, const struct handler *handler) {
     if (handler->action == ACTIONS)
-        return true;
+        return !handler->each || may(exchange, (struct want){.access = ACCESS_EACH});
     if (handler->action == ACTION_TRANSITION)
         return authorize_may_move(exchange, exchange->plan->resource, exchange->transition);
     return authorize_may(exchange, exchange->plan->resource, handler->action);
@@ -110,7 +139,7 @@ static void append_missing_scope(const struct exchange *exchange, struct buffer 
         buffer_append_text(out, scope_admin);
         return;
     }
-    buffer_append_text(out, want.resource->name);
+    buffer_append_text(out, want.resource);
     buffer_append_byte(out, ':');
     buffer_append_text(out, want.verb);
 }
@@ -145,6 +174,16 @@ enum step_result authorize_seen(struct exchange *exchange) {
         return refuse(exchange);
     }
     return STEP_NEXT;
+}
+
+enum step_result authorize_verb(struct exchange *exchange, struct text resource, struct text verb) {
+    exchange->wanted_resource = resource;
+    exchange->wanted_verb = verb;
+    return authorize_may_verb(exchange, resource, verb) ? STEP_NEXT : refuse(exchange);
+}
+
+enum step_result authorize_somebody(struct exchange *exchange) {
+    return exchange->identity.kind == IDENTITY_NOBODY ? refuse_nobody(exchange) : STEP_NEXT;
 }
 
 void authorize_challenge(const struct exchange *exchange, struct http_answer *answer) {

@@ -18,5 +18,12 @@ bool authorize_may_this(const struct exchange *exchange, const struct handler *h
 // beside those of the path: query->seen.
 enum step_result authorize_seen(struct exchange *exchange);
 
+// The same for what is known by its name, and may have gone since: whether the caller may "read"
+// the records of a resource, "run" its operations, or make a transition. As a step: refuses who may
+// not, and whoever has no key that is good.
+bool authorize_may_verb(const struct exchange *exchange, struct text resource, struct text verb);
+enum step_result authorize_verb(struct exchange *exchange, struct text resource, struct text verb);
+enum step_result authorize_somebody(struct exchange *exchange);
+
 // Adds the challenge of RFC 6750 section 3 to the answer of a request that failed by its key.
 void authorize_challenge(const struct exchange *exchange, struct http_answer *answer);

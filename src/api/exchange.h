@@ -15,6 +15,7 @@ struct create_all;
 struct idempotency;
 struct lines;
 struct list_stream;
+struct operating;
 
 // What a step says.
 enum step_result {
@@ -70,6 +71,7 @@ enum { EXCHANGE_COUNTED = 3 };
 // nothing to do.
 struct handler {
     enum action action;         // of a resource, for authorization; ACTIONS where it is none
+    bool each;                  // where it is none: each record says who may; somebody must ask
     bool reads_body;            // JSON of one of the accepted types
     bool body_may_lack;         // `body` is NULL then
     bool takes_record;          // the body is a record, an array of such, or a patch of one
@@ -146,6 +148,8 @@ struct exchange {
     size_t parameter_count;
     struct text api_key;             // as presented, from `authenticate` on, wherever it stands;
                                      // before, in the query. data NULL where there is none
+    struct text wanted_resource;     // what the caller lacks the right to, where that is not
+    struct text wanted_verb;         // told by the path; data NULL
     struct idempotency *idempotency; // NULL: no Idempotency-Key
     int64_t now;                     // the one instant of this request
     struct value key;                // of the record
@@ -164,17 +168,20 @@ struct exchange {
     struct call few_calls[EXCHANGE_FEW_CALLS];
     struct outcome outcome; // of the job that was out
     bool job_is_out;
-    uint64_t patience;        // when the store must be done, on its clock; 0: not asked for
-    unsigned round;           // how often the store was asked
-    unsigned stage;           // a handler's own: what it is at
-    struct value *values;     // of the record that is written
-    struct create_all *all;   // of a body that is an array; NULL: it is none
-    struct value *stored;     // of the record as it is
-    struct value *linked;     // of the record that is written with its links
-    int64_t version;          // of the record that came last
-    struct text secret;       // of an API key, which is shown in this answer and never again
-    size_t rows;              // that came, where the handler counts them
-    struct text first_cursor; // of a list: at the first row that came, and at the last one shown
+    uint64_t patience;           // when the store must be done, on its clock; 0: not asked for
+    bool is_busy;                // with something that resumes it, other than its job
+    unsigned round;              // how often the store was asked
+    unsigned stage;              // a handler's own: what it is at
+    struct value *values;        // of the record that is written
+    struct create_all *all;      // of a body that is an array; NULL: it is none
+    struct value *stored;        // of the record as it is
+    struct value *linked;        // of the record that is written with its links
+    int64_t version;             // of the record that came last
+    struct value operation;      // of a long transition: the one that it begins
+    struct operating *operating; // of what is done with operations
+    struct text secret;          // of an API key, which is shown in this answer and never again
+    size_t rows;                 // that came, where the handler counts them
+    struct text first_cursor;    // of a list: at the first row that came, and at the last one shown
     struct text last_cursor;
     size_t rows_start;               // of a list: where its first record begins in the body
     size_t *row_ends;                // of a backward list: where each record ends in the body

@@ -2,10 +2,12 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
+#include "resource/transition.h"
 
 // PUT and PATCH: read the record, check what it becomes, and write that under the version that was
 // read; when somebody else was quicker, begin again. So what the request demands of the record is
-// true of the very version that is written over.
+// true of the very version that is written over. (An operation that begins or ends makes another
+// version, so that what was read of it is true as well.)
 
 bool record_on_change_row(struct exchange *exchange, size_t call, const struct value *cells) {
     if (exchange->stage != CHANGE_READ)
@@ -77,7 +79,8 @@ static enum step_result settle_replace(struct exchange *exchange) {
         return exchange_out_of_memory(exchange);
     if (exchange->rows == 0)
         return create_under_key(exchange);
-    if (!conditions_hold(exchange, &exchange->version))
+    if (!transition_is_free(resource_of(exchange), exchange->stored, &exchange->failure) ||
+        !conditions_hold(exchange, &exchange->version))
         return STEP_FAIL;
     struct validation validation = record_validation(exchange);
     if (!validate_replace(&validation, exchange->body, exchange->stored, exchange->values) ||
@@ -143,7 +146,8 @@ static enum step_result settle_update(struct exchange *exchange) {
         return STEP_FAIL;
     if (exchange->rows == 0)
         return record_missing(exchange);
-    if (!conditions_hold(exchange, &exchange->version))
+    if (!transition_is_free(resource_of(exchange), exchange->stored, &exchange->failure) ||
+        !conditions_hold(exchange, &exchange->version))
         return STEP_FAIL;
     exchange->values = record_values(exchange);
     if (!exchange->values)

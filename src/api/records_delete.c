@@ -2,9 +2,11 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
+#include "resource/transition.h"
 
 // A DELETE that demands nothing but that there be a record is one statement. Any other one reads
-// the record's version first, deletes that, and begins again when somebody else was quicker.
+// the record's version first, deletes that, and begins again when somebody else was quicker; and so
+// does one of a record that is not there, or that an operation holds.
 
 enum delete_stage { DELETE_ANY, DELETE_READ, DELETE_VERSION };
 
@@ -17,7 +19,11 @@ static bool is_conditional(const struct exchange *exchange) {
 static bool on_delete_row(struct exchange *exchange, size_t call, const struct value *cells) {
     exchange->rows++;
     exchange->version = plan_version(exchange->plan, cells);
-    return true;
+    if (!resource_of(exchange)->operation)
+        return true;
+    exchange->stored = record_values(exchange);
+    return exchange->stored && plan_values(exchange->plan, cells, arena_of(exchange),
+                                           exchange->stored, &exchange->version);
 }
 
 static enum step_result plan_delete(struct exchange *exchange) {
@@ -38,7 +44,8 @@ static enum step_result plan_delete(struct exchange *exchange) {
 static enum step_result settle_read(struct exchange *exchange) {
     if (exchange->rows == 0)
         return record_missing(exchange);
-    if (!conditions_hold(exchange, &exchange->version))
+    if (!transition_is_free(resource_of(exchange), exchange->stored, &exchange->failure) ||
+        !conditions_hold(exchange, &exchange->version))
         return STEP_FAIL;
     exchange->stage = DELETE_VERSION;
     return STEP_REPEAT;
@@ -52,8 +59,9 @@ static enum step_result settle_delete(struct exchange *exchange) {
     exchange->answer.status = 204;
     if (exchange->calls[0].rows > 0)
         return STEP_NEXT;
-    return exchange->stage == DELETE_ANY ? record_missing(exchange)
-                                         : record_read_again(exchange, DELETE_READ);
+    bool may_be_held = resource_of(exchange)->operation;
+    return exchange->stage == DELETE_ANY && !may_be_held ? record_missing(exchange)
+                                                         : record_read_again(exchange, DELETE_READ);
 }
 
 const struct handler records_delete = {

@@ -37,6 +37,16 @@ static void write_from(struct json_writer *writer, const struct lifecycle *lifec
     json_write_array_end(writer);
 }
 
+// What its work consists of is nobody's business but the workers'.
+static void write_work(struct json_writer *writer, const struct work *work) {
+    json_write_name(writer, TEXT("long"));
+    json_write_boolean(writer, true);
+    json_write_name(writer, TEXT("time_limit_seconds"));
+    json_write_integer(writer, (work->time_limit + 999) / 1000);
+    json_write_name(writer, TEXT("retries"));
+    json_write_integer(writer, work->retries);
+}
+
 static void write_transition(struct json_writer *writer, const struct lifecycle *lifecycle,
                              const struct transition *transition) {
     json_write_object_begin(writer);
@@ -52,6 +62,8 @@ static void write_transition(struct json_writer *writer, const struct lifecycle 
         write_set(writer, &transition->others);
         json_write_object_end(writer);
     }
+    if (transition->work)
+        write_work(writer, transition->work);
     json_write_object_end(writer);
 }
 

@@ -2,6 +2,7 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
+#include "resource/format.h"
 #include "resource/schema.h"
 #include "resource/transition.h"
 #include "resource/transition_plan.h"
@@ -10,6 +11,8 @@
 // when nothing was done is the record read, to say why; where it shows no reason, somebody was
 // quicker, and it is tried again. A request that demands something of the record begins with
 // reading it, and then moves that very version.
+// A long one moves nothing yet: it makes an operation, which holds the record until somebody has
+// done what is to be done.
 
 enum transition_stage { TRANSITION_MOVE, TRANSITION_LOOK };
 
@@ -32,37 +35,81 @@ static enum step_result validate_nothing(struct exchange *exchange) {
     return faults_none(&exchange->faults) ? STEP_NEXT : record_invalid(exchange);
 }
 
+static bool is_long(const struct exchange *exchange) {
+    return exchange->transition->work;
+}
+
+static const struct operation_plan *operations(const struct exchange *exchange) {
+    return &exchange->catalogue->operations;
+}
+
+static bool make_operation(struct exchange *exchange) {
+    char *id = arena_allocate(arena_of(exchange), FORMAT_UUID_SIZE);
+    if (!id || !format_make_uuid(exchange->now, id))
+        return false;
+    exchange->operation = value_text(VALUE_UUID, text_of(id, FORMAT_UUID_SIZE));
+    return true;
+}
+
+static bool plan_operation(struct exchange *exchange, const struct movement *movement) {
+    struct operation operation = {.id = exchange->operation,
+                                  .resource = resource_of(exchange)->name,
+                                  .record = key_text(arena_of(exchange), exchange->key),
+                                  .transition = exchange->transition->name,
+                                  .requested_by = movement->by,
+                                  .request_id = movement->request_id};
+    struct call *call = &exchange->calls[exchange->job.call_count++];
+    if (!operation.record.data ||
+        !operation_plan_start(operations(exchange), &operation, arena_of(exchange), call))
+        return false;
+    call->expect = 1;
+    return true;
+}
+
 static enum step_result plan_transition(struct exchange *exchange) {
     bool conditional = conditions_are_there(exchange);
     char *name = arena_allocate(arena_of(exchange), IDENTITY_NAME_SIZE);
-    if (!name || !exchange_make_room(exchange, TRANSITION_MAX_CALLS))
+    if (!name || !exchange_make_room(exchange, TRANSITION_MAX_CALLS) ||
+        (is_long(exchange) && value_is_null(exchange->operation) && !make_operation(exchange)))
         return exchange_out_of_memory(exchange);
     const struct movement movement = {.key = exchange->key,
                                       .has_version = conditional,
                                       .version = exchange->version,
                                       .now = exchange->now,
                                       .by = identity_name(&exchange->identity, name),
-                                      .request_id = exchange->request_id};
+                                      .request_id = exchange->request_id,
+                                      .operation = exchange->operation};
     if (conditional && exchange->round == 0)
         exchange->stage = TRANSITION_LOOK;
     if (exchange->stage == TRANSITION_LOOK)
         return record_plan_read(exchange);
     exchange->job.kind = JOB_WRITE;
-    return transition_plan_calls(plan_of(exchange), &movement, arena_of(exchange), exchange->calls,
-                                 &exchange->job.call_count)
-               ? STEP_NEXT
-               : exchange_out_of_memory(exchange);
+    bool planned = transition_plan_calls(plan_of(exchange), &movement, arena_of(exchange),
+                                         exchange->calls, &exchange->job.call_count) &&
+                   (!is_long(exchange) || plan_operation(exchange, &movement));
+    return planned ? STEP_NEXT : exchange_out_of_memory(exchange);
 }
 
-// A record that was moved: it must fit the definition, or the job is undone.
-static bool check_moved(struct exchange *exchange, const struct effect *effect,
+// A record that was moved: it must fit the definition, or the job is undone; and so it is where an
+// operation is under way for another one that was to move with it.
+static bool check_moved(struct exchange *exchange, const struct effect *effect, bool is_other,
                         const struct value *cells) {
     struct validation validation = record_validation(exchange);
     struct value *values = record_values(exchange);
     int64_t version;
     exchange->faults.count = 0; // those of a try that was undone
+    exchange->failure.code = FAILURE_NONE;
     return values && plan_values(exchange->plan, cells, arena_of(exchange), values, &version) &&
+           (!is_other ||
+            transition_is_free(exchange->plan->resource, values, &exchange->failure)) &&
            transition_check(&validation, effect, values);
+}
+
+static bool write_operation(struct exchange *exchange, const struct value *cells) {
+    const struct plan *table = operations(exchange)->table;
+    exchange->rows++;
+    encode_record(&exchange->writer, &table->selection, cells);
+    return !exchange->answer.body.failed;
 }
 
 static bool on_transition_row(struct exchange *exchange, size_t call, const struct value *cells) {
@@ -74,7 +121,10 @@ static bool on_transition_row(struct exchange *exchange, size_t call, const stru
     }
     bool moved = exchange->calls[call].statement == &plan_of(exchange)->move.statement;
     const struct transition *transition = exchange->transition;
-    return check_moved(exchange, moved ? &transition->effect : &transition->others, cells) &&
+    if (is_long(exchange))
+        return moved || write_operation(exchange, cells);
+    return check_moved(exchange, moved ? &transition->effect : &transition->others, !moved,
+                       cells) &&
            (!moved || record_write_row(exchange, call, cells));
 }
 
@@ -87,19 +137,30 @@ static enum step_result refuse_result(struct exchange *exchange) {
                          TEXT_ARGS(exchange->transition->name));
 }
 
+static enum step_result answer_started(struct exchange *exchange) {
+    struct buffer *fields = &exchange->answer.fields;
+    buffer_append_string(fields, "Location: /operations/");
+    buffer_append_text(fields, exchange->operation.text);
+    buffer_append_string(fields, "\r\n");
+    return record_answer(exchange, 202, (struct etag){.kind = ETAG_NONE});
+}
+
 static enum step_result settle_move(struct exchange *exchange) {
     const struct outcome *outcome = &exchange->outcome;
     if (outcome->kind == OUTCOME_UNEXPECTED ||
         (outcome->kind == OUTCOME_DONE && exchange->rows == 0))
         return record_read_again(exchange, TRANSITION_LOOK);
+    if (outcome->kind == OUTCOME_FAILED && exchange->failure.code == FAILURE_OPERATION_RUNNING)
+        return STEP_FAIL;
     if (outcome->kind == OUTCOME_FAILED && !faults_none(&exchange->faults))
         return refuse_result(exchange);
     if (outcome->kind == OUTCOME_OVERFLOW)
         return exchange_fail(exchange, FAILURE_OVERFLOW,
                              "%.*s would take a number of the record out of its range",
                              TEXT_ARGS(exchange->transition->name));
-    return record_is_done(exchange) ? record_answer_whole(exchange, 200)
-                                    : reference_explain(exchange);
+    if (!record_is_done(exchange))
+        return reference_explain(exchange);
+    return is_long(exchange) ? answer_started(exchange) : record_answer_whole(exchange, 200);
 }
 
 static enum step_result settle_look(struct exchange *exchange) {
@@ -107,7 +168,8 @@ static enum step_result settle_look(struct exchange *exchange) {
         return STEP_FAIL;
     if (exchange->rows == 0)
         return record_missing(exchange);
-    if (!conditions_hold(exchange, &exchange->version) ||
+    if (!transition_is_free(resource_of(exchange), exchange->stored, &exchange->failure) ||
+        !conditions_hold(exchange, &exchange->version) ||
         !transition_is_open(resource_of(exchange), exchange->transition, exchange->stored,
                             exchange->now, arena_of(exchange), &exchange->failure))
         return STEP_FAIL;

@@ -4,6 +4,7 @@
 #include "api/health.h"
 #include "api/keys.h"
 #include "api/negotiate.h"
+#include "api/operations.h"
 #include "api/records.h"
 #include "api/scope.h"
 
@@ -63,6 +64,21 @@ static const handlers_by_method key_usage_handlers = {
     [HTTP_METHOD_GET] = &keys_usage,
     [HTTP_METHOD_HEAD] = &keys_usage,
 };
+
+static const handlers_by_method operation_list_handlers = {
+    [HTTP_METHOD_GET] = &operations_list,
+    [HTTP_METHOD_HEAD] = &operations_list,
+};
+
+static const handlers_by_method operation_handlers = {
+    [HTTP_METHOD_GET] = &operations_read,
+    [HTTP_METHOD_HEAD] = &operations_read,
+};
+
+static const handlers_by_method claim_handlers = {[HTTP_METHOD_POST] = &operations_claim};
+static const handlers_by_method cancel_handlers = {[HTTP_METHOD_POST] = &operations_cancel};
+static const handlers_by_method beat_handlers = {[HTTP_METHOD_POST] = &operations_beat};
+static const handlers_by_method finish_handlers = {[HTTP_METHOD_POST] = &operations_finish};
 
 static const handlers_by_method events_handlers = {
     [HTTP_METHOD_GET] = &records_events,
@@ -126,6 +142,10 @@ struct route {
 static const struct text lifecycle_word = TEXT_INIT("lifecycle");
 static const struct text events_word = TEXT_INIT("events");
 static const struct text history_word = TEXT_INIT("history");
+static const struct text claim_word = TEXT_INIT("claim");
+static const struct text cancel_word = TEXT_INIT("cancel");
+static const struct text beat_word = TEXT_INIT("beat");
+static const struct text finish_word = TEXT_INIT("finish");
 
 // A word goes before a key.
 static const struct route record_routes[] = {
@@ -145,6 +165,15 @@ static const struct route key_routes[] = {
     {PLACE_BEHIND, &keys_parts[KEYS_USAGE], &key_usage_handlers, NULL},
 };
 
+static const struct route operation_routes[] = {
+    {PLACE_ITSELF, NULL, &operation_list_handlers, NULL},
+    {PLACE_BESIDE, &claim_word, &claim_handlers, NULL},
+    {PLACE_RECORD, NULL, &operation_handlers, NULL},
+    {PLACE_BEHIND, &cancel_word, &cancel_handlers, NULL},
+    {PLACE_BEHIND, &beat_word, &beat_handlers, NULL},
+    {PLACE_BEHIND, &finish_word, &finish_handlers, NULL},
+};
+
 struct routes {
     const struct route *items;
     size_t count;
@@ -154,11 +183,15 @@ struct routes {
 // it is given one here.
 static struct routes routes_of(const struct resource *resource) {
     static const struct routes none = {NULL, 0};
+    static const struct routes operations = {operation_routes,
+                                             sizeof operation_routes / sizeof operation_routes[0]};
     static const struct routes keys = {key_routes, sizeof key_routes / sizeof key_routes[0]};
     static const struct routes records = {record_routes,
                                           sizeof record_routes / sizeof record_routes[0]};
     if (!resource->built_in)
         return records;
+    if (text_is(resource->name, "operations"))
+        return operations;
     return text_is(resource->name, "keys") ? keys : none;
 }
 
@@ -356,7 +389,7 @@ static bool tell_handler(struct telling *telling, const struct handler *handler,
                          const struct transition *transition, const char *method) {
     const struct resource *resource = telling->told.resource;
     if (handler->action == ACTIONS)
-        return tell(telling, method, TEXT(""), ACCESS_PUBLIC);
+        return tell(telling, method, TEXT(""), handler->each ? ACCESS_EACH : ACCESS_PUBLIC);
     telling->told.verb = transition ? transition->name : scope_verb(handler->action);
     return transition ? tell(telling, method, transition->name, transition->access)
                       : tell(telling, method, text_from_string(action_name(handler->action)),

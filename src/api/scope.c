@@ -10,6 +10,11 @@ struct text scope_verb(enum action action) {
     return action_reads(action) ? TEXT("read") : TEXT("write");
 }
 
+// What there is to be done with every resource.
+static bool is_general(struct text action) {
+    return text_is(action, "read") || text_is(action, "write") || text_is(action, "run");
+}
+
 bool scope_allows(struct text scope, struct text resource, struct text action) {
     struct text rest = scope;
     struct text name = {"", 0};
@@ -18,14 +23,13 @@ bool scope_allows(struct text scope, struct text resource, struct text action) {
     text_split(&rest, ':', &name);
     if (!rest.data || !text_equal(rest, action))
         return false;
-    return text_equal(name, resource) || (text_equal(name, every_resource) &&
-                                          (text_is(action, "read") || text_is(action, "write")));
+    return text_equal(name, resource) || (text_equal(name, every_resource) && is_general(action));
 }
 
 static bool refuse_form(struct text scope, struct failure *failure) {
     return failure_set(failure, FAILURE_INVALID_BODY,
                        "\"%.*s\" is no scope; one is RESOURCE:read, RESOURCE:write, *:read, "
-                       "*:write or admin",
+                       "*:write, *:run or admin",
                        TEXT_ARGS(scope));
 }
 
@@ -54,7 +58,8 @@ bool scope_check(const struct catalogue *catalogue, struct text scope, struct fa
     bool every = text_equal(name, every_resource);
     if (!every && (!plan || plan->resource->built_in))
         return refuse_resource(catalogue, name, failure);
-    bool is_known = text_is(action, "read") || text_is(action, "write") ||
+    bool runs = every || plan->resource->operation;
+    bool is_known = (is_general(action) && (runs || !text_is(action, "run"))) ||
                     (!every && resource_transition(plan->resource, action));
     return is_known || failure_set(failure, FAILURE_INVALID_BODY,
                                    "%.*s has no \"%.*s\"; there is %.*s:read and %.*s:write%s",

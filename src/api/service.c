@@ -30,9 +30,9 @@ static void on_gone(void *context, struct http_request *request) {
     struct service *service = context;
     if (exchange->handler->on_gone)
         exchange->handler->on_gone(exchange);
-    else if (!exchange->job_is_out)
+    else if (!exchange->job_is_out && !exchange->is_busy)
         exchange_abandon(exchange);
-    else if (exchange->job.kind != JOB_WRITE)
+    else if (exchange->job_is_out && exchange->job.kind != JOB_WRITE)
         store_cancel(service->session, &exchange->job);
 }
 

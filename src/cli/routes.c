@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 static const char *const access_words[] = {
-    [ACCESS_KEY] = "key", [ACCESS_PUBLIC] = "public", [ACCESS_ADMIN] = "admin"};
+    [ACCESS_KEY] = "key", [ACCESS_PUBLIC] = "public", [ACCESS_ADMIN] = "admin", [ACCESS_EACH] = "each"};
 
 // The listing in the making; the paths are as wide as the widest of them.
 struct listing {
@@ -110,8 +110,9 @@ const struct command routes_command = {
     .summary = "List every route, and what it takes to use it",
     .description =
         "For each method of each path: what it does, and whether everybody may (public), "
-        "the keys\nwith a scope (such as packages:read), or administrators alone. It "
-        "reads the definitions\nand needs no database.\n",
+        "the keys\nwith a scope (such as packages:read), or administrators alone; or whether "
+        "each record\nsays who may, by the resource that it is about (each). It reads the "
+        "definitions and\nneeds no database.\n",
     .options = options,
     .uses = USED_BY_ROUTES,
     .examples = "  trestle routes\n"

@@ -23,7 +23,7 @@ MESSAGE = ("/messages", {"message": "message %d"})
 
 
 class Row(typing.NamedTuple):
-    needs: str  # "public", "admin", or a scope
+    needs: str  # "public", "admin", "each" (any key; what it is good for comes later), or a scope
     status: int
     body: object = None  # "%d" in a string of it is another number each time
     record: tuple | None = None
@@ -68,6 +68,14 @@ ROWS = {
     "POST /keys/{id}/rotate": Row("admin", READ, {}, KEY),
     "GET /keys/{id}/history": Row("admin", READ, record=KEY),
     "GET /keys/{id}/usage": Row("admin", READ, record=KEY),
+
+    # Nothing here is long; test_operations.py asks who may what with operations that are there.
+    "GET /operations": Row("each", READ),
+    "POST /operations/claim": Row("each", 400, {}),
+    "GET /operations/{id}": Row("each", 400),
+    "POST /operations/{id}/cancel": Row("each", 400),
+    "POST /operations/{id}/beat": Row("each", 400, {}),
+    "POST /operations/{id}/finish": Row("each", 400, {}),
 }
 
 
@@ -83,26 +91,26 @@ def _with_heads_and_options(rows):
 
 
 ROWS = _with_heads_and_options(ROWS)
-SCOPES = sorted({row.needs for row in ROWS.values()} - {"public", "admin"})
+SCOPES = sorted({row.needs for row in ROWS.values()} - {"public", "admin", "each"})
 
 # What a caller gets, by what the route needs: the row's own status, or this one and its problem.
 OWN = None
 CALLERS = {
-    # caller: (public, a scope, admin)
-    "nobody": (OWN, (401, "key-required"), (401, "key-required")),
-    "a wrong key": (OWN, (401, "key-invalid"), (401, "key-invalid")),
-    "a mistyped key": (OWN, (401, "key-invalid"), (401, "key-invalid")),
-    "a deleted key": (OWN, (401, "key-invalid"), (401, "key-invalid")),
-    "an expired key": (OWN, (401, "key-expired"), (401, "key-expired")),
-    "an inactive key": (OWN, (401, "key-inactive"), (401, "key-inactive")),
-    "a replaced secret in its grace": (OWN, OWN, OWN),
-    "a replaced secret after its grace": (OWN, (401, "key-expired"), (401, "key-expired")),
-    "a replaced secret without grace": (OWN, (401, "key-invalid"), (401, "key-invalid")),
-    "the new secret": (OWN, OWN, OWN),
-    "every other scope": (OWN, (403, "forbidden"), (403, "forbidden")),
-    "the right scope": (OWN, OWN, OWN),
-    "a key of the scope admin": (OWN, OWN, OWN),
-    "the administrator": (OWN, OWN, OWN),
+    # caller: (public, a scope, admin, any key)
+    "nobody": (OWN, (401, "key-required"), (401, "key-required"), (401, "key-required")),
+    "a wrong key": (OWN, (401, "key-invalid"), (401, "key-invalid"), (401, "key-invalid")),
+    "a mistyped key": (OWN, (401, "key-invalid"), (401, "key-invalid"), (401, "key-invalid")),
+    "a deleted key": (OWN, (401, "key-invalid"), (401, "key-invalid"), (401, "key-invalid")),
+    "an expired key": (OWN, (401, "key-expired"), (401, "key-expired"), (401, "key-expired")),
+    "an inactive key": (OWN, (401, "key-inactive"), (401, "key-inactive"), (401, "key-inactive")),
+    "a replaced secret in its grace": (OWN, OWN, OWN, OWN),
+    "a replaced secret after its grace": (OWN, (401, "key-expired"), (401, "key-expired"), (401, "key-expired")),
+    "a replaced secret without grace": (OWN, (401, "key-invalid"), (401, "key-invalid"), (401, "key-invalid")),
+    "the new secret": (OWN, OWN, OWN, OWN),
+    "every other scope": (OWN, (403, "forbidden"), (403, "forbidden"), OWN),
+    "the right scope": (OWN, OWN, OWN, OWN),
+    "a key of the scope admin": (OWN, OWN, OWN, OWN),
+    "the administrator": (OWN, OWN, OWN, OWN),
 }
 
 FORMS = {
@@ -114,7 +122,7 @@ FORMS = {
 
 
 def expected(caller, row):
-    place = {"public": 0, "admin": 2}.get(row.needs, 1)
+    place = {"public": 0, "admin": 2, "each": 3}.get(row.needs, 1)
     return CALLERS[caller][place] or (row.status, None)
 
 
@@ -168,7 +176,7 @@ class Callers:
         }
 
     def secret(self, caller, row):
-        return self.secrets[SCOPES[0] if row.needs == "public" else row.needs][caller]
+        return self.secrets[SCOPES[0] if row.needs in ("public", "each") else row.needs][caller]
 
 
 def check_digits(text):
