@@ -142,6 +142,7 @@ static enum step_result answer_started(struct exchange *exchange) {
     buffer_append_string(fields, "Location: /operations/");
     buffer_append_text(fields, exchange->operation.text);
     buffer_append_string(fields, "\r\n");
+    exchange->media = MEDIA_JSON; // an operation has no other
     return record_answer(exchange, 202, (struct etag){.kind = ETAG_NONE});
 }
 
