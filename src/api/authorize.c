@@ -40,11 +40,20 @@ static struct want want_of(const struct exchange *exchange) {
                                 : want_action(resource, exchange->handler->action);
 }
 
-// Whether there are operations of records that anybody may read.
+static bool starts_publicly(const struct resource *resource) {
+    for (size_t i = 0; i < resource->transition_count; i++) {
+        if (resource->transitions[i].work && resource->transitions[i].access == ACCESS_PUBLIC)
+            return true;
+    }
+    return false;
+}
+
+// Whether there are operations that anybody may read, or cancel.
 static bool any_is_public(const struct catalogue *catalogue) {
     for (size_t i = 0; i < catalogue->resource_count; i++) {
         const struct resource *resource = catalogue->resources[i];
-        if (resource->operation && resource->read_access == ACCESS_PUBLIC)
+        if (resource->operation &&
+            (resource->read_access == ACCESS_PUBLIC || starts_publicly(resource)))
             return true;
     }
     return false;

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const access_words[] = {
-    [ACCESS_KEY] = "key", [ACCESS_PUBLIC] = "public", [ACCESS_ADMIN] = "admin", [ACCESS_EACH] = "each"};
+static const char *const access_words[] = {[ACCESS_KEY] = "key",
+                                           [ACCESS_PUBLIC] = "public",
+                                           [ACCESS_ADMIN] = "admin",
+                                           [ACCESS_EACH] = "each"};
 
 // The listing in the making; the paths are as wide as the widest of them.
 struct listing {
