@@ -6,6 +6,7 @@
 #include "cli/copy.h"
 #include "cli/export.h"
 #include "cli/import.h"
+#include "cli/keys.h"
 #include "cli/migrate.h"
 #include "cli/routes.h"
 #include "cli/serve.h"
@@ -74,19 +75,10 @@ static const struct command help_command = {
 };
 
 static const struct command *const commands[] = {
-    &serve_command,
-    &check_command,
-    &migrate_command,
-    &import_command,
-    &export_command,
-    &copy_command,
-    &backup_command,
-    &routes_command,
-    &agent_command,
-    &supervise_command,
-    &version_command,
-    &help_command,
-    NULL,
+    &serve_command,  &check_command, &migrate_command,   &import_command,
+    &export_command, &copy_command,  &backup_command,    &keys_command,
+    &routes_command, &agent_command, &supervise_command, &version_command,
+    &help_command,   NULL,
 };
 
 int main(int argc, char **argv) {

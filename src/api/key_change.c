@@ -36,7 +36,8 @@ static bool says(const json_t *body, const char *member) {
     return value && !json_is_null(value);
 }
 
-bool key_complete_body(json_t *body, int64_t now) {
+// A key that is to have an end, and does not say which. What is no object is left alone.
+static bool complete_body(json_t *body, int64_t now) {
     char end[TIMESTAMP_SIZE];
     if (!json_is_object(body) || says(body, "expires_at") ||
         json_is_true(json_object_get(body, "never_expires")))
@@ -107,8 +108,8 @@ void key_check_ends(const struct resource *keys, const struct value *values,
                    "must be given, unless never_expires says that the key lasts for ever");
 }
 
-void key_check_end(const struct resource *keys, const struct value *values, int64_t now,
-                   struct faults *faults) {
+static void check_ahead(const struct resource *keys, const struct value *values, int64_t now,
+                        struct faults *faults) {
     struct value end = values[index_of(keys, "expires_at")];
     int64_t ms;
     if (end.kind == VALUE_TIMESTAMP && timestamp_parse(end.text, &ms) && ms <= now)
@@ -162,6 +163,18 @@ void key_check_scopes(const struct catalogue *catalogue, const struct resource *
     }
     json_decref(scopes);
     json_decref(old);
+}
+
+bool key_validate_new(const struct catalogue *catalogue, const struct validation *validation,
+                      json_t *body, struct value *values) {
+    const struct resource *keys = validation->resource;
+    if (!complete_body(body, validation->now))
+        return false;
+    validate_create(validation, body, NULL, values);
+    key_check_scopes(catalogue, keys, values, NULL, validation->faults);
+    key_check_ends(keys, values, validation->faults);
+    check_ahead(keys, values, validation->now, validation->faults);
+    return true;
 }
 
 // ---- Secrets

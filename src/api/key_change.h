@@ -13,9 +13,11 @@
 #define KEY_GRACE INT64_C(86400000)
 #define KEY_GRACE_MOST INT64_C(2592000000)
 
-// The body of a new key, completed: it ends after KEY_LIFETIME where it says nothing about that.
-// False when there is no memory. What is no object is left alone.
-bool key_complete_body(json_t *body, int64_t now);
+// A new key from a body: what validate_create makes of it, and what must hold of keys besides; it
+// ends after KEY_LIFETIME where the body, to which that is added, says nothing about it. False when
+// there is no memory. What is wrong is noted. Its secret is key_make_secret's to make.
+bool key_validate_new(const struct catalogue *catalogue, const struct validation *validation,
+                      json_t *body, struct value *values);
 
 // What a patch (a merge patch or a JSON Patch) made of a key, completed: where it says one of
 // `expires_at` and `never_expires` and the other one no longer fits, that follows. A key that is to
@@ -33,10 +35,6 @@ void key_check_ends(const struct resource *keys, const struct value *values, str
 void key_check_scopes(const struct catalogue *catalogue, const struct resource *keys,
                       const struct value *values, const struct value *stored,
                       struct faults *faults);
-
-// Notes an end that is not ahead.
-void key_check_end(const struct resource *keys, const struct value *values, int64_t now,
-                   struct faults *faults);
 
 // Gives a key a new secret: prefix and digest in `values`, whose texts belong to the arena, and the
 // secret itself. False when there is no memory or no randomness.

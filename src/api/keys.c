@@ -93,12 +93,9 @@ static enum step_result validate_key(struct exchange *exchange) {
     const struct resource *keys = resource_of(exchange);
     struct validation validation = record_validation(exchange);
     exchange->values = record_values(exchange);
-    if (!exchange->values || !key_complete_body(exchange->body, exchange->now))
+    if (!exchange->values ||
+        !key_validate_new(exchange->catalogue, &validation, exchange->body, exchange->values))
         return exchange_out_of_memory(exchange);
-    validate_create(&validation, exchange->body, NULL, exchange->values);
-    key_check_scopes(exchange->catalogue, keys, exchange->values, NULL, &exchange->faults);
-    key_check_ends(keys, exchange->values, &exchange->faults);
-    key_check_end(keys, exchange->values, exchange->now, &exchange->faults);
     if (!faults_none(&exchange->faults))
         return record_invalid(exchange);
     struct text maker = name_caller(exchange);

@@ -197,7 +197,8 @@ static struct routes routes_of(const struct resource *resource) {
 
 // `resource` is NULL for the program's own routes.
 static bool is_served(const struct resource *resource, const struct handler *handler) {
-    return handler && (handler->action == ACTIONS || resource->actions[handler->action]);
+    return handler &&
+           (handler->action == ACTIONS || (resource && resource->actions[handler->action]));
 }
 
 static bool is_allowed(const struct exchange *exchange, const struct handler *handler) {

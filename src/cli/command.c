@@ -267,6 +267,17 @@ static bool take_setting(struct command_line *line, int number, const char *valu
     return true;
 }
 
+static bool take_option(struct command_line *line, size_t number, const char *value) {
+    const char **before = &line->option_values[number];
+    if (*before && line->invocation.command->options[number].repeats) {
+        struct text both = arena_format(&line->arena, "%s,%s", *before, value);
+        *before = both.data;
+        return both.data != NULL;
+    }
+    *before = value;
+    return true;
+}
+
 static bool take_flag(struct command_line *line, int flag, const char *value) {
     if (flag == FLAG_HELP)
         line->wants_help = true;
@@ -275,7 +286,7 @@ static bool take_flag(struct command_line *line, int flag, const char *value) {
     else if (flag >= FLAG_SETTING)
         return take_setting(line, flag, value);
     else
-        line->option_values[flag - FLAG_OPTION] = value ? value : "";
+        return take_option(line, (size_t)(flag - FLAG_OPTION), value ? value : "");
     return true;
 }
 

@@ -13,6 +13,7 @@ struct command_option {
     const char *placeholder; // what stands for its value in help; NULL: it takes none
     const char *variable;    // of the environment, which gives it too; NULL: none
     const char *help;
+    bool repeats; // it may be given several times: the values, with commas between them
 };
 
 struct invocation;
