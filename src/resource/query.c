@@ -406,8 +406,10 @@ static bool *read_names(struct reader *reader, struct text list,
     const struct resource *resource = reader->query.resource;
     bool *named = arena_allocate_zero(reader->arena, resource->property_count, sizeof(bool));
     struct text name;
-    if (!named)
+    if (!named) {
         run_out_of_memory(reader);
+        return NULL;
+    }
     while (!is_hopeless(reader) && text_split(&list, ',', &name)) {
         name = text_trim(name);
         const struct property *property = find_property(reader, name, qualifies);

@@ -110,6 +110,42 @@ static void what_is_public_is_for_everybody(void **state) {
     expect(&nobody, MIXED, ACTION_CREATE, FAILURE_KEY_REQUIRED);
 }
 
+// Whoever asks to see something of other resources must be allowed to read each of them.
+static void what_is_seen_beside(void **state) {
+    static const struct who reader = {"reader", IDENTITY_KEY, KEY_GOOD, "[\"mixed:read\"]", false},
+                            other = {"other", IDENTITY_KEY, KEY_GOOD, "[\"closed:read\"]", false};
+    static const struct {
+        const struct who *who;
+        enum failure_code code;
+    } cases[] = {
+        {&nobody, FAILURE_KEY_REQUIRED},
+        {&reader, FAILURE_FORBIDDEN},
+        {&other, FAILURE_NONE},
+        {&admin, FAILURE_NONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bench bench;
+        struct exchange *exchange = bench_begin(&bench, HTTP_METHOD_GET, "GET", "/");
+        const struct resource *seen[] = {resources[OPEN], resources[CLOSED], resources[MIXED]};
+        const struct handler handler = {.action = ACTION_READ};
+        const struct plan plan = {.resource = resources[OPEN]};
+        exchange->handler = &handler;
+        exchange->plan = &plan;
+        become(exchange, cases[i].who);
+        assert_int_equal(authorize_seen(exchange), STEP_NEXT); // nothing
+        exchange->query = (struct query){.seen = seen, .seen_count = 3};
+        enum step_result result = authorize_seen(exchange);
+        assert_int_equal(result, cases[i].code == FAILURE_NONE ? STEP_NEXT : STEP_FAIL);
+        assert_int_equal(exchange->failure.code, cases[i].code);
+        authorize_challenge(exchange, &exchange->answer);
+        buffer_append_byte(&exchange->answer.fields, '\0');
+        assert_true((strstr(exchange->answer.fields.data, "scope=\"closed:read\"") != NULL) ==
+                    (cases[i].code == FAILURE_FORBIDDEN));
+        identity_release(&exchange->identity);
+        bench_end(&bench);
+    }
+}
+
 static void nobody_gets_in_without_a_good_key(void **state) {
     static const struct {
         struct who who;
@@ -214,11 +250,9 @@ static void the_end_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_public_is_for_everybody),
-        cmocka_unit_test(nobody_gets_in_without_a_good_key),
-        cmocka_unit_test(scopes_decide),
-        cmocka_unit_test(challenges_say_what_is_missing),
-        cmocka_unit_test(the_end_is_told),
+        cmocka_unit_test(what_is_public_is_for_everybody),   cmocka_unit_test(what_is_seen_beside),
+        cmocka_unit_test(nobody_gets_in_without_a_good_key), cmocka_unit_test(scopes_decide),
+        cmocka_unit_test(challenges_say_what_is_missing),    cmocka_unit_test(the_end_is_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
