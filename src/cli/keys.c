@@ -3,11 +3,11 @@
 #include "api/api_key.h"
 #include "base/clock.h"
 #include "base/suggest.h"
+#include "base/quantity.h"
 #include "base/timestamp.h"
 #include "cli/key_store.h"
 #include "cli/listing.h"
 #include "cli/migrate.h"
-#include "cli/setting_value.h"
 #include "cli/workspace.h"
 #include "resource/encode.h"
 
@@ -297,7 +297,7 @@ static int run_show(struct run *run) {
 static struct text read_end(struct run *run, const char *end) {
     struct text text = text_from_string(end);
     uint64_t ms;
-    if (setting_duration_parse(text, &ms) && ms <= INT64_C(31536000000) * 1000) {
+    if (quantity_parse_duration(text, &ms) && ms <= INT64_C(31536000000) * 1000) {
         char *instant = arena_allocate(&run->arena, TIMESTAMP_SIZE);
         if (instant)
             timestamp_format(clock_now() + (int64_t)ms, instant);
@@ -430,7 +430,7 @@ static int run_rotate(struct run *run) {
     struct stored_key key;
     const char *grace = option(run, "grace");
     uint64_t ms = KEY_GRACE;
-    if (grace && (!setting_duration_parse(text_from_string(grace), &ms) || ms > KEY_GRACE_MOST))
+    if (grace && (!quantity_parse_duration(text_from_string(grace), &ms) || ms > KEY_GRACE_MOST))
         return command_misused(run->invocation,
                                "--grace is a time such as 12h or 7d, from 0 to 30d");
     rotation.grace = (int64_t)ms;
