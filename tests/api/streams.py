@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import random
 import re
+import select
 import socket
 import threading
 
@@ -129,3 +131,47 @@ def rss(server):
     """KiB of memory that the server has."""
     with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
         return int(re.search(r"VmRSS:\s*(\d+) kB", status.read()).group(1))
+
+
+class Cutter:
+    """Stands between a server and its clients, and resets each connection after so many bytes of
+    requests and answers, which `choice` draws from `bounds`."""
+
+    def __init__(self, server, bounds, seed=1):
+        self._target = (HOST, server.port)
+        self._bounds = bounds
+        self._choice = random.Random(seed)
+        self._listener = socket.create_server((HOST, 0), backlog=256)
+        self.url = "http://%s:%d" % self._listener.getsockname()
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Only shutdown wakes a thread that waits for it.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                left = self._choice.randint(*self._bounds)
+                threading.Thread(target=self._relay, args=(client, left), daemon=True).start()
+
+    def _relay(self, client, left):
+        server = socket.create_connection(self._target)
+        other = {client: server, server: client}
+        with client, server, contextlib.suppress(OSError):
+            while left > 0:
+                for each in select.select([client, server], [], [])[0]:
+                    data = each.recv(min(65536, left or 1))
+                    if not data:
+                        return
+                    other[each].sendall(data)
+                    left -= len(data)
+            self.cuts += 1
+            for each in other:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

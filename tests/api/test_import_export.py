@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies
 
 import harness
 from harness import ADMIN_KEY, HOST, PROGRAM, ROOT, Server, free_port, program
+from streams import Cutter
 
 THINGS = """
 required: [name]
@@ -563,6 +564,31 @@ def test_a_server_that_dies_and_comes_back():
         found = sorted(record["amount"] for page in server.admin.walk("/things", limit=1000)
                        for record in page)
         assert found == list(range(count))
+
+
+@pytest.mark.parametrize("resource, count, bounds", [
+    ("plain", 1500, (300, 6000)), ("plain", 60, (200, 2000)), ("things", 600, (300, 6000))])
+def test_connections_that_break(resource, count, bounds):
+    """However often they do, each record is stored, and once; also where nothing tells two of the
+    same from each other."""
+    with Server({"plain": PLAIN, "things": THINGS}) as server:
+        member = {"plain": "text", "things": "name"}[resource]
+        lines = "".join(json.dumps({member: f"record {i % (count - 5)}" if resource == "plain"
+                                    else f"record {i}"}) + "\n" for i in range(count))
+        with Cutter(server, bounds) as cutter:
+            said = server.program("import", resource, "-", "--format", "ndjson", "--on-conflict",
+                                  "skip", "--server", cutter.url, stdin=lines.encode(),
+                                  key=ADMIN_KEY)
+            cuts = cutter.cuts
+        assert said.returncode == 0, said.stderr
+        created, replaced, skipped, rejected = map(int, SUMMARY.search(said.stdout).groups()[:4])
+        assert (created + skipped, replaced, rejected) == (count, 0, 0)
+        found = [record[member] for page in server.admin.walk(f"/{resource}", limit=1000)
+                 for record in page]
+        assert sorted(found) == sorted(json.loads(line)[member] for line in lines.splitlines())
+        assert cuts > 10
+        if resource == "plain":
+            assert skipped == 0
 
 
 def restart(server, listen):
