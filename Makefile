@@ -40,7 +40,7 @@ format: ## format the C files in place
 	@tools/install_dependencies check
 	@tools/c_files | xargs -0 clang-format -i
 
-test-faults: build ## kill it, fill its disk: the tests that take long (release build)
+test-faults: build ## kill it, fill its disk, a million records: the tests that take long (release build)
 	@tools/install_dependencies test
 	@TRESTLE=$(CURDIR)/build/release/trestle STORE=sqlite $(PYTEST) -v tests/faults/*.py
 
