@@ -297,20 +297,29 @@ void progress_hide(struct progress *progress) {
     progress->drawn = false;
 }
 
+// What was done; of what, where that is not all.
+static void append_result(struct buffer *out, const struct progress *progress) {
+    append_amount(out, progress, progress->work.done);
+    if (progress->work.done < progress->work.total) {
+        buffer_append_string(out, " of ");
+        append_amount(out, progress, progress->work.total);
+    }
+    append_unit(out, progress);
+}
+
 void progress_finish(struct progress *progress) {
     uint64_t now = progress->output.clock();
+    bool is_share = progress->work.is_share;
     struct buffer out = {0};
     progress_hide(progress);
     buffer_format(&out, "%s: ", progress->work.label);
-    append_amount(&out, progress, progress->work.done);
-    if (progress->work.done < progress->work.total) {
-        buffer_append_string(&out, " of ");
-        append_amount(&out, progress, progress->work.total);
-    }
-    append_unit(&out, progress);
+    if (is_share)
+        buffer_format(&out, "%u%%", (unsigned)(part_done(progress) * 100));
+    else
+        append_result(&out, progress);
     buffer_append_string(&out, " in ");
     append_time(&out, elapsed_seconds(progress, now));
-    if (now > progress->started) {
+    if (now > progress->started && !is_share) {
         buffer_append_string(&out, ", ");
         append_rate(&out, progress, average_rate(progress, now));
     }

@@ -152,6 +152,24 @@ static void what_was_done_before_does_not_count_for_the_rate(void **state) {
     assert_written("Fetching: 1,100 of 2,000 parts (55%), 10/s, 1:30 left\n");
 }
 
+static void a_share_is_told_without_amounts(void **state) {
+    const struct progress_work work = {.label = "Making", .total = 200, .is_share = true};
+    struct progress progress;
+    progress_start_on(&progress, &work,
+                      &(struct progress_output){pipe_ends[1], true, 60, tell_now});
+    assert_written("\rMaking  [.................................]   0%  -:-- left\x1b[K");
+    now += 1000;
+    progress_update(&progress, 50);
+    assert_written("\rMaking  [########.........................]  25%  0:03 left\x1b[K");
+    progress_finish(&progress);
+    assert_written("\r\x1b[KMaking: 25% in 0:01\n");
+    progress_start_on(&progress, &work,
+                      &(struct progress_output){pipe_ends[1], false, 0, tell_now});
+    now += 10000;
+    progress_update(&progress, 100);
+    assert_written("Making: 50%, 0:10 left\n");
+}
+
 // Work that becomes ten times slower: the rate follows, and what is left with it.
 static void the_rate_is_that_of_the_last_seconds(void **state) {
     struct progress progress;
@@ -273,6 +291,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(without_a_total_the_time_that_passed_is_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_total_may_come_late_and_be_wrong, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_share_is_told_without_amounts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_done_before_does_not_count_for_the_rate, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_rate_is_that_of_the_last_seconds, set_up, tear_down),

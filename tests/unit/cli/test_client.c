@@ -1,5 +1,6 @@
 #include "cli/client.h"
 
+#include "base/clock.h"
 #include "unit/testing.h"
 
 #include <arpa/inet.h>
@@ -187,6 +188,83 @@ static void who_does_not_listen_got_nothing(void **state) {
     client_close(client);
 }
 
+static void on_cancelled(struct client_request *request) {
+    fail();
+}
+
+// One that waits for its time, and one that waits for its answer.
+static void requests_are_given_up(void **state) {
+    uint16_t port;
+    int listener = open_socket(&port);
+    char url[64];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
+    struct client_server server = {.url = url, .is_local = true};
+    struct failure failure;
+    struct client *client = client_open(&server, &failure);
+    assert_non_null(client);
+    struct client_request first = {.method = "GET", .target = "/", .on_done = on_cancelled};
+    struct client_request second = first;
+    struct client_request third = first;
+    client_send(client, &first, 0);
+    client_send(client, &second, 100000);
+    client_send(client, &third, 200000);
+    for (int i = 0; i < 5; i++)
+        client_run(client, 10);
+    client_cancel(client, &first);
+    client_cancel(client, &third);
+    client_cancel(client, &second);
+    client_run(client, 10);
+    client_request_free(&first);
+    client_close(client);
+    assert_int_equal(close(listener), 0);
+}
+
+static void another_descriptor_ends_the_wait(void **state) {
+    struct client_server server = {.url = "http://127.0.0.1:1", .is_local = true};
+    struct failure failure;
+    struct client *client = client_open(&server, &failure);
+    int ends[2];
+    assert_non_null(client);
+    assert_int_equal(pipe(ends), 0);
+    uint64_t begin = clock_monotonic();
+    client_run_with(client, ends[0], 100);
+    assert_true(clock_monotonic() - begin >= 90);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    begin = clock_monotonic();
+    client_run_with(client, ends[0], 100000);
+    assert_true(clock_monotonic() - begin < 50000);
+    close(ends[0]);
+    close(ends[1]);
+    client_close(client);
+}
+
+static void problems_are_told_by_their_type(void **state) {
+    struct client_request request = {.status = 409};
+    assert_false(client_is_problem(&request, "overtaken"));
+    buffer_append_string(&request.answer, "{\"type\":\"urn:trestle:problem:overtaken\"}");
+    assert_true(client_is_problem(&request, "overtaken"));
+    assert_false(client_is_problem(&request, "overtake"));
+    assert_false(client_is_problem(&request, "taken"));
+    client_request_free(&request);
+}
+
+static void a_server_is_guessed_from_the_addresses(void **state) {
+    struct listen_address addresses[] = {
+        {.kind = LISTEN_DESCRIPTOR, .descriptor = 3},
+        {.kind = LISTEN_TCP, .host = "127.0.0.1", .port = 0},
+        {.kind = LISTEN_TCP, .host = "::", .port = 81},
+        {.kind = LISTEN_UNIX, .path = "/nowhere/socket"},
+    };
+    struct listen_list all = {addresses, 4};
+    struct listen_list none = {addresses, 2};
+    struct arena arena = {0};
+    struct client_server server;
+    assert_true(client_guess_server(&all, &arena, &server));
+    assert_string_equal(server.url, "http://[::1]:81");
+    assert_false(client_guess_server(&none, &arena, &server));
+    arena_free(&arena);
+}
+
 static void no_server_is_found_where_none_answers(void **state) {
     uint16_t port;
     assert_int_equal(close(open_socket(&port)), 0);
@@ -210,6 +288,10 @@ int main(void) {
         cmocka_unit_test(no_answer_is_explained),
         cmocka_unit_test(a_request_carries_its_key_and_brings_its_answer),
         cmocka_unit_test(who_does_not_listen_got_nothing),
+        cmocka_unit_test(requests_are_given_up),
+        cmocka_unit_test(another_descriptor_ends_the_wait),
+        cmocka_unit_test(problems_are_told_by_their_type),
+        cmocka_unit_test(a_server_is_guessed_from_the_addresses),
         cmocka_unit_test(no_server_is_found_where_none_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

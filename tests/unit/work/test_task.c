@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "unit/allocation.h"
 #include "unit/testing.h"
+#include "unit/work/supervisor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,22 +301,6 @@ static void no_memory_is_no_crash(void **state) {
     }
 }
 
-static int run_supervisor(int count, char **words) {
-    struct supervision supervision = {.control = -1};
-    int i = 2;
-    for (; i + 1 < count && strcmp(words[i], "--") != 0; i += 2) {
-        uint64_t number = strtoull(words[i + 1], NULL, 10);
-        if (strcmp(words[i], "--control") == 0)
-            supervision.control = (int)number;
-        else if (strcmp(words[i], "--grace") == 0)
-            supervision.grace = number;
-        else
-            supervision.limit = number;
-    }
-    supervision.command = words + i + 1;
-    return supervise(&supervision);
-}
-
 int main(int count, char **words) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_says_is_heard),
@@ -332,7 +317,7 @@ int main(int count, char **words) {
         cmocka_unit_test(streams_can_be_opened_by_name),
         cmocka_unit_test(no_memory_is_no_crash),
     };
-    if (count > 2 && strcmp(words[1], "supervise") == 0)
+    if (is_supervisor(count, words))
         return run_supervisor(count, words);
     (void)signal(SIGPIPE, SIG_IGN); // as the program does
     if (chdir("/tmp") != 0)
