@@ -205,3 +205,16 @@ bool operation_claim_start(struct operation_claim *claim) {
         return true;
     return claim->failure.code != FAILURE_NONE ? false : failure_out_of_memory(&claim->failure);
 }
+
+void operation_write_record(struct json_writer *writer, const struct resource *resource,
+                            const struct value *values) {
+    json_write_object_begin(writer);
+    for (size_t i = 0; i < resource->property_count; i++) {
+        const struct property *property = &resource->properties[i];
+        if (property_is_hidden(property))
+            continue;
+        json_write_prepared_name(writer, property->prepared_name);
+        encode_value(writer, property, values[i]);
+    }
+    json_write_object_end(writer);
+}

@@ -49,3 +49,7 @@ struct operation_claim {
 
 // Begins; false when it failed at once, with the failure set.
 bool operation_claim_start(struct operation_claim *claim);
+
+// The record of a claim, as a JSON object of all that is not hidden: write-only properties, too.
+void operation_write_record(struct json_writer *writer, const struct resource *resource,
+                            const struct value *values);

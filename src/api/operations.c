@@ -382,20 +382,6 @@ static enum step_result plan_claim(struct exchange *exchange) {
     return STEP_FAIL;
 }
 
-static void write_record(struct json_writer *writer, const struct resource *resource,
-                         const struct value *values) {
-    json_write_name(writer, TEXT("record"));
-    json_write_object_begin(writer);
-    for (size_t i = 0; i < resource->property_count; i++) {
-        const struct property *property = &resource->properties[i];
-        if (property_is_hidden(property))
-            continue;
-        json_write_prepared_name(writer, property->prepared_name);
-        encode_value(writer, property, values[i]);
-    }
-    json_write_object_end(writer);
-}
-
 static void write_work(struct json_writer *writer, const struct work *work) {
     json_write_name(writer, TEXT("run"));
     if (work->command_count) {
@@ -431,7 +417,8 @@ static enum step_result answer_claim(struct exchange *exchange) {
     json_write_raw(&writer, operation);
     json_write_name(&writer, TEXT("attempt"));
     json_write_integer(&writer, claim->operation.attempts);
-    write_record(&writer, claim->claimed->plan->resource, claim->record);
+    json_write_name(&writer, TEXT("record"));
+    operation_write_record(&writer, claim->claimed->plan->resource, claim->record);
     write_work(&writer, claim->claimed->transition->work);
     json_write_object_end(&writer);
     http_answer_field(&exchange->answer, "Cache-Control", TEXT("no-store"));

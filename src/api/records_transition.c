@@ -138,6 +138,7 @@ static enum step_result refuse_result(struct exchange *exchange) {
 }
 
 static enum step_result answer_started(struct exchange *exchange) {
+    runner_wake(exchange->service->options->runner);
     struct buffer *fields = &exchange->answer.fields;
     buffer_append_string(fields, "Location: /operations/");
     buffer_append_text(fields, exchange->operation.text);

@@ -5,6 +5,7 @@
 #include "api/key_cache.h"
 #include "api/key_lookup.h"
 #include "api/listeners.h"
+#include "api/runner.h"
 #include "api/secrets.h"
 #include "api/sweeper.h"
 #include "api/usage.h"
@@ -19,6 +20,7 @@ struct service_options {
     struct store *store;
     struct log *log;
     struct feed *feed;      // NULL: nobody can listen to events
+    struct runner *runner;  // NULL: this process runs no commands
     struct secrets secrets; // as they are when services start
     struct keyring *keyring;
     const struct proxies *proxies;   // that are trusted; NULL: none

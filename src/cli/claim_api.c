@@ -53,7 +53,9 @@ static void write_claim(struct claim_api *api) {
     struct text rest = text_from_string(api->transitions);
     struct text name;
     begin_question(question);
-    buffer_format(&question->target, "/operations/claim?wait=%d", CLAIM_WAIT / 1000);
+    buffer_append_string(&question->target, "/operations/claim");
+    if (!api->cannot_wait)
+        buffer_format(&question->target, "?wait=%d", CLAIM_WAIT / 1000);
     json_write_object_begin(&writer);
     json_write_name(&writer, TEXT("transitions"));
     json_write_array_begin(&writer);
@@ -237,6 +239,12 @@ static void on_refusal(struct claim_api *api) {
     buffer_free(&reason);
 }
 
+// A server that cannot keep a claim is asked again and again.
+static void ask_without_wait(struct claim_api *api) {
+    api->cannot_wait = true;
+    crew_not_claimed(api->crew, 0);
+}
+
 static void on_claim_answer(struct client_request *request) {
     struct claim_question *question = request->owner;
     struct claim_api *api = question->api;
@@ -250,6 +258,8 @@ static void on_claim_answer(struct client_request *request) {
     api->delay = FIRST_DELAY;
     if (request->status == 200)
         on_work(api);
+    else if (client_is_problem(request, "unknown-parameter") && !api->cannot_wait)
+        ask_without_wait(api);
     else if (request->status == 204)
         crew_not_claimed(api->crew, waited < SHORT_WAIT ? SHORT_WAIT : 0);
     else

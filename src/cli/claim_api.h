@@ -38,6 +38,7 @@ struct claim_api {
     unsigned delay; // before it is claimed again, where nobody answers
     uint64_t asked_at;
     bool is_away;
+    bool cannot_wait; // the server
 };
 
 // Prepares it; the members above the line are the owner's to set before. False when there is no

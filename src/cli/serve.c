@@ -45,7 +45,8 @@ struct server {
     struct service_options options;
     struct keyring keyring;
     struct rate_limits rate_limits;
-    struct feed *feed; // a thread of its own, from before the workers until after them
+    struct feed *feed;     // a thread of its own, from before the workers until after them
+    struct runner *runner; // and so is this; NULL: no commands are run here
     uv_loop_t loop;
     struct mailbox mailbox;
     uv_signal_t terminate;
@@ -168,6 +169,7 @@ static void stop(struct server *server) {
     close_sockets(server);
     if (server->is_watching)
         watch_stop(&server->watch, NULL, NULL);
+    runner_stop(server->runner);
     for (unsigned i = 0; i < server->worker_count; i++) {
         if (server->workers[i].is_running)
             mailbox_post(&server->workers[i].mailbox, &server->workers[i].stop_order);
@@ -189,6 +191,7 @@ static void on_stop_signal(uv_signal_t *signal, int number) {
 // what is asked of it.
 static bool hand_out_catalogue(struct server *server) {
     bool all = feed_reload(server->feed, server->workspace.catalogue);
+    all = runner_reload(server->runner, server->workspace.catalogue) && all;
     for (unsigned i = 0; i < server->worker_count; i++) {
         struct new_catalogue *order = malloc(sizeof *order);
         all = all && order;
@@ -433,6 +436,23 @@ static bool start_feed(struct server *server, struct failure *failure) {
     return true;
 }
 
+static bool start_runner(struct server *server, struct failure *failure) {
+    const struct settings *settings = server->settings;
+    struct runner_options options = {.store = server->workspace.store,
+                                     .log = server->workspace.log,
+                                     .data = settings->data,
+                                     .size = settings->runner,
+                                     .patience = settings->query_timeout,
+                                     .lease = settings->runner_lease,
+                                     .grace = settings->shutdown_timeout};
+    if (options.size == 0)
+        return true;
+    if (!runner_start(&options, server->workspace.catalogue, &server->runner, failure))
+        return false;
+    server->options.runner = server->runner;
+    return true;
+}
+
 static void announce(const struct server *server) {
     for (size_t i = 0; i < server->socket_count; i++) {
         struct buffer where = {0};
@@ -505,8 +525,8 @@ static bool start(struct server *server, struct failure *failure) {
         return false;
     set_options(server);
     return load_secrets(server, failure) && open_rate_limits(server, failure) &&
-           start_feed(server, failure) && start_workers(server, failure) &&
-           start_watching(server, failure);
+           start_feed(server, failure) && start_runner(server, failure) &&
+           start_workers(server, failure) && start_watching(server, failure);
 }
 
 static void serve(struct server *server, struct failure *failure) {
@@ -527,6 +547,7 @@ static void clean_up(struct server *server) {
     for (unsigned i = 0; i < server->worker_count; i++)
         (void)uv_loop_close(&server->workers[i].loop); // its handles were closed by its thread
     free(server->workers);
+    runner_join(server->runner); // its commands may take their time
     feed_stop(server->feed);
     rate_limits_close(&server->rate_limits);
     close_sockets(server);

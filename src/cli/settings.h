@@ -70,6 +70,8 @@ struct settings {
     unsigned idempotency_retention;
     unsigned events_retention;
     unsigned events_heartbeat;
+    unsigned runner; // commands at once; 0: none
+    unsigned runner_lease;
     unsigned queue_limit; // jobs that may wait for the database
     unsigned connections; // to PostgreSQL, of the process
     unsigned connect_timeout;

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from claims import Operations
+from commands import ENDS, is_alive, is_limited
 from harness import PATIENCE, PROGRAM, STORE, _die_with_parent, assert_no_report, wait_until
-from test_supervise import is_alive
 
 # It knows no database: once is enough.
 pytestmark = pytest.mark.skipif(STORE != "sqlite", reason="it needs no database")
@@ -85,29 +85,10 @@ def test_the_environment_is_what_is_declared(operations, tmp_path):
                       f"TRESTLE_OPERATION={name}")
 
 
-ENDS = {
-    "status": ("echo oh >&2; exit 3", "failed", "it ended with exit status 3: oh"),
-    "signal": ("kill -SEGV $$", "failed", "it was killed by SIGSEGV"),
-    "hangs": ("sleep 1000", "failed", "it took longer than its time limit, 1 s"),
-    "ignores": ("trap '' TERM; while :; do sleep 1; done", "failed",
-                "it took longer than its time limit, 1 s"),
-    "stopped": ("kill -STOP $$", "failed", "it took longer than its time limit, 1 s"),
-    "forks": ("(setsid sh -c 'sleep 1000 & sleep 1000') & sleep 0.2; echo '{\"a\":1}'",
-              "succeeded", None),
-    "nonsense": ("echo progress 101; echo progress x; echo '{'; echo done", "succeeded", None),
-    "broken": ("echo '{\"a\":'", "failed", "the last line of its output is no JSON object"),
-    "torrent": ("head -c 1000000000 /dev/zero; echo; echo progress 5; "
-                "head -c 1000000000 /dev/zero >&2; echo \"it's over\" >&2; exit 1", "failed",
-                "it ended with exit status 1: ???"),
-    "missing": ("exec no-such-command-at-all", "failed", "it ended with exit status 127"),
-    "deaf": ("exec <&- >&- 2>&-; sleep 0.1", "succeeded", None),
-}
-
-
 @pytest.mark.parametrize("name", ENDS)
 def test_whatever_a_command_does_it_ends_clearly(name, operations, tmp_path):
     script, state, detail = ENDS[name]
-    limit = 1 if detail and "limit" in detail else 120
+    limit = 1 if is_limited(name) else 120
     operation = operations.add({"id": 7, "filler": "x" * 500000}, limit=limit)
     begin = time.monotonic()
     with Agent(operations, tmp_path, script) as agent:
@@ -323,6 +304,23 @@ def test_who_may_not_claim_is_told(status, kind, operations, tmp_path):
         status, {"type": f"urn:trestle:problem:{kind}", "detail": "this is why"}) or True
     with Agent(operations, tmp_path, "true") as agent:
         assert "no work may be claimed: this is why" in agent.wait(1)
+
+
+def test_a_server_that_cannot_wait_is_asked_every_second(operations, tmp_path):
+    waits = []
+
+    def refuse_to_wait(handler, path):
+        waits.append("wait=" in handler.path)
+        if waits[-1]:
+            handler.answer(400, {"type": "urn:trestle:problem:unknown-parameter", "detail": "wait"})
+        return waits[-1]
+
+    operations.fault = refuse_to_wait
+    with Agent(operations, tmp_path, "true") as agent:
+        time.sleep(2.5)
+        operations.wait(operations.add(), "succeeded")
+        agent.stop()
+    assert waits[:2] == [True, False] and sum(waits) == 1 and len(waits) < 15
 
 
 def test_a_server_that_comes_later_is_waited_for(tmp_path):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from commands import is_alive
 from harness import PATIENCE, PROGRAM, STORE, _die_with_parent, wait_until
 
 # It knows no database: once is enough.
@@ -28,15 +29,6 @@ def forever():
         time.sleep(1)
 note()
 """
-
-
-def is_alive(pid):
-    """Whether there is such a process, and not only its status for its parent."""
-    try:
-        text = pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return text.rpartition(")")[2].split()[0] not in "ZX"
 
 
 class Supervised:
