@@ -70,3 +70,36 @@ unsigned accept_media_weight(struct text accept, struct text type) {
     }
     return weight;
 }
+
+static bool is_coding(struct text name, struct text coding) {
+    return text_equal_ignoring_case(name, coding) ||
+           (text_is(coding, "gzip") && text_equal_ignoring_case(name, TEXT("x-gzip")));
+}
+
+// The weight of the first member that names a coding; false where none does.
+static bool find_coding(struct text accepted, struct text coding, unsigned *ret_weight) {
+    struct text member;
+    while (field_list_next(&accepted, ',', &member)) {
+        struct text name;
+        unsigned weight;
+        bool has_others;
+        if (!field_list_next(&member, ';', &name) || !is_coding(name, coding) ||
+            !read_parameters(member, &weight, &has_others))
+            continue;
+        *ret_weight = weight;
+        return true;
+    }
+    return false;
+}
+
+unsigned accept_coding_weight(struct text accepted, struct text coding) {
+    unsigned weight = text_is(coding, "identity") ? WEIGHT_FULL : 0;
+    if (!find_coding(accepted, coding, &weight))
+        (void)find_coding(accepted, TEXT("*"), &weight);
+    return weight;
+}
+
+bool accept_coding_is_named(struct text accepted, struct text coding) {
+    unsigned weight;
+    return find_coding(accepted, coding, &weight);
+}

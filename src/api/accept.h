@@ -9,3 +9,9 @@
 // charset=utf-8) is meant for another representation of its type, and counts where nothing else
 // names the type.
 unsigned accept_media_weight(struct text accept, struct text type);
+
+// The weight that the value of Accept-Encoding gives a coding (section 12.5.3), where the field is
+// there: that of the member that names it, or else of "*"; without either the identity is
+// acceptable, and nothing else. "x-gzip" is gzip.
+unsigned accept_coding_weight(struct text accepted, struct text coding);
+bool accept_coding_is_named(struct text accepted, struct text coding);

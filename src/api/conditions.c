@@ -58,11 +58,30 @@ enum step_result conditions_read(struct exchange *exchange) {
     return STEP_NEXT;
 }
 
+static bool is_listed_coded(const struct exchange *exchange, struct etag etag, struct text list,
+                            bool strongly) {
+    etag.coded = true;
+    return exchange->coding != CODING_IDENTITY && etag_is_listed(etag, list, strongly);
+}
+
+// Whether a representation will be coded is not known before it is written. To whoever takes it
+// coded, what they have is as good either way.
+static bool is_listed(const struct exchange *exchange, struct etag etag, struct text list,
+                      bool strongly) {
+    return etag_is_listed(etag, list, strongly) || is_listed_coded(exchange, etag, list, strongly);
+}
+
+bool conditions_know_coded(const struct exchange *exchange, struct etag etag) {
+    struct text list = exchange->conditions.if_none_match;
+    return !is_any(list) && is_listed_coded(exchange, etag, list, false);
+}
+
 enum condition conditions_of_read(const struct exchange *exchange, struct etag etag) {
     const struct conditions *conditions = &exchange->conditions;
-    if (conditions->if_match.data && !etag_is_listed(etag, conditions->if_match, true))
+    if (conditions->if_match.data && !is_listed(exchange, etag, conditions->if_match, true))
         return CONDITION_FAILED;
-    if (conditions->if_none_match.data && etag_is_listed(etag, conditions->if_none_match, false))
+    if (conditions->if_none_match.data &&
+        is_listed(exchange, etag, conditions->if_none_match, false))
         return CONDITION_NOT_MODIFIED;
     return CONDITION_HOLDS;
 }

@@ -17,6 +17,10 @@ enum condition { CONDITION_HOLDS, CONDITION_NOT_MODIFIED, CONDITION_FAILED };
 // For a GET or HEAD: what is to be done with a representation that has this tag (section 13.2.2).
 enum condition conditions_of_read(const struct exchange *exchange, struct etag etag);
 
+// Of a read that is CONDITION_NOT_MODIFIED: whether it is the coded representation (etag.coded)
+// that the client has.
+bool conditions_know_coded(const struct exchange *exchange, struct etag etag);
+
 // For a change: whether it may be made to the record of this version, or, where that is NULL, as
 // there is none. Sets the failure (412) otherwise. It is the caller's to write under that version.
 bool conditions_hold(struct exchange *exchange, const int64_t *version);

@@ -29,6 +29,10 @@ size_t etag_format(struct etag etag, char out[ETAG_SIZE]) {
         shift -= 6;
         out[size++] = digits[etag.representation >> shift & 63];
     }
+    if (etag.coded) {
+        memcpy(out + size, ETAG_CODED, sizeof ETAG_CODED - 1);
+        size += sizeof ETAG_CODED - 1;
+    }
     return size;
 }
 

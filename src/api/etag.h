@@ -19,9 +19,13 @@ struct etag {
     enum etag_kind kind;
     int64_t version;
     uint64_t representation; // its lower 48 bits count
+    bool coded;              // as gzip, which is another representation
 };
 
-enum { ETAG_SIZE = 20 + 1 + 8 };
+// What ends the tag of a representation that is coded as gzip.
+#define ETAG_CODED "+gz"
+
+enum { ETAG_SIZE = 20 + 1 + 8 + 3 };
 
 // Writes a tag without its quotes and returns its size, at most ETAG_SIZE bytes.
 size_t etag_format(struct etag etag, char out[ETAG_SIZE]);

@@ -7,6 +7,8 @@
 #include "api/authorize.h"
 #include "api/client_address.h"
 #include "api/conditions.h"
+#include "api/cors.h"
+#include "api/encoding.h"
 #include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/negotiate.h"
@@ -120,6 +122,7 @@ enum {
     AT_STORE,
     AT_SETTLE,
     AT_REPRESENT,
+    AT_ENCODE,
     AT_RESPOND,
     AT_END
 };
@@ -144,8 +147,9 @@ static enum step_result (*const steps[AT_END])(struct exchange *exchange) = {
     [AT_PLAN] = step_plan,                  // which statements
     [AT_STORE] = step_store,                // may wait
     [AT_SETTLE] = step_settle,              // what the outcome means; may go back to "plan"
-    [AT_REPRESENT] = represent,  // the fields about the content; or that it is known already
-    [AT_RESPOND] = step_respond, // nothing failed for want of memory
+    [AT_REPRESENT] = represent,   // the fields about the content; or that it is known already
+    [AT_ENCODE] = encoding_apply, // the body as gzip; may wait
+    [AT_RESPOND] = step_respond,  // nothing failed for want of memory
 };
 
 static void release(struct exchange *exchange) {
@@ -170,6 +174,7 @@ static void write_common_fields(struct exchange *exchange, struct http_answer *a
     rate_limits_tell(exchange, answer);
     if (exchange->failure.code == FAILURE_NONE)
         preferences_tell(exchange, answer);
+    cors_write(&exchange->service->options->cors_origins, exchange->request, answer);
 }
 
 void exchange_stream_begin(struct exchange *exchange, bool endless) {
@@ -241,7 +246,7 @@ static void fail(struct exchange *exchange) {
 static size_t next_step(size_t step, enum step_result result) {
     switch (result) {
     case STEP_REPEAT: return AT_PLAN;
-    case STEP_ANSWERED: return AT_RESPOND;
+    case STEP_ANSWERED: return AT_ENCODE;
     default: return step + 1;
     }
 }
@@ -399,4 +404,5 @@ void exchange_explain(struct service *service, const struct http_request *reques
     struct text id = request_id(service, request, made);
     problem_write(failure, NULL, id, answer);
     http_answer_field(answer, "X-Request-Id", id);
+    cors_write(&service->options->cors_origins, request, answer);
 }

@@ -22,7 +22,7 @@ enum step_result {
     STEP_NEXT,     // go on with the next one
     STEP_WAIT,     // something will call exchange_resume
     STEP_REPEAT,   // back to the step "plan": the handler wants the store once more
-    STEP_ANSWERED, // the answer is complete: on to the step "respond"
+    STEP_ANSWERED, // the answer is complete: on to the step "encode"
     STEP_FAIL,     // exchange->failure says why
 };
 
@@ -35,6 +35,13 @@ enum media { MEDIA_JSON, MEDIA_HAL, MEDIA_LINES, MEDIA_EVENTS, MEDIAS };
 
 // What an answer to a write can be, as RFC 7240 section 4.2 has it.
 enum returns { RETURNS_NOTHING = 1 << 0, RETURNS_ALL = 1 << 1 };
+
+// How a client takes large answers.
+enum coding {
+    CODING_IDENTITY,
+    CODING_GZIP,
+    CODING_GZIP_ONLY, // small ones, too
+};
 
 // What a handler does with the request's conditions.
 enum conditions_use {
@@ -134,6 +141,7 @@ struct exchange {
 
     // What was asked for.
     const struct handler *handler;
+    enum coding coding;
     enum media media;              // of those that the handler has, what the client likes best
     const struct handler *refused; // the one to come back to, while it is looked at what
                                    // stands against its write
@@ -168,6 +176,7 @@ struct exchange {
     struct call few_calls[EXCHANGE_FEW_CALLS];
     struct outcome outcome; // of the job that was out
     bool job_is_out;
+    bool encodes;                // a thread does, and will resume it
     uint64_t patience;           // when the store must be done, on its clock; 0: not asked for
     bool is_busy;                // with something that resumes it, other than its job
     unsigned round;              // how often the store was asked

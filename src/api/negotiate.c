@@ -1,6 +1,7 @@
 #include "api/negotiate.h"
 
 #include "api/accept.h"
+#include "api/encoding.h"
 
 enum { REQUEST_ID_MAX = 128 };
 
@@ -97,7 +98,7 @@ static enum step_result refuse_all(struct exchange *exchange, unsigned offered) 
     return STEP_FAIL;
 }
 
-enum step_result negotiate_accept(struct exchange *exchange) {
+static enum step_result choose_media(struct exchange *exchange) {
     unsigned offered = offers(exchange);
     unsigned best = 0;
     struct text accept;
@@ -114,6 +115,10 @@ enum step_result negotiate_accept(struct exchange *exchange) {
         exchange->media = (enum media)i;
     }
     return best > 0 ? STEP_NEXT : refuse_all(exchange, offered);
+}
+
+enum step_result negotiate_accept(struct exchange *exchange) {
+    return encoding_negotiate(exchange) ? choose_media(exchange) : STEP_FAIL;
 }
 
 static bool is_known(struct text name, const char *const *known) {

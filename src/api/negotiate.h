@@ -8,7 +8,7 @@
 enum step_result identify_request(struct exchange *exchange);
 
 // The step that chooses exchange->media of those that the handler has (RFC 9110 section 12.5.1);
-// 406 where none is acceptable, naming them.
+// 406 where none is acceptable, naming them. And exchange->coding (section 12.5.3).
 enum step_result negotiate_accept(struct exchange *exchange);
 
 // The media type that Content-Type names.

@@ -1,6 +1,7 @@
 #include "api/representation.h"
 
 #include "api/conditions.h"
+#include "api/encoding.h"
 #include "api/negotiate.h"
 #include "api/preferences.h"
 #include "base/table.h"
@@ -61,8 +62,11 @@ static void answer_not_modified(struct exchange *exchange) {
     exchange->answer.status = 304;
     buffer_clear(&exchange->answer.body);
     buffer_clear(&exchange->answer.fields);
+    struct etag *etag = &exchange->representation.etag;
+    etag->coded = conditions_know_coded(exchange, *etag);
     write_etag(exchange);
     write_cache_fields(exchange);
+    encoding_tell(exchange);
 }
 
 static void write_type(struct exchange *exchange) {

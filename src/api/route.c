@@ -1,6 +1,7 @@
 #include "api/route.h"
 
 #include "api/authorize.h"
+#include "api/cors.h"
 #include "api/health.h"
 #include "api/keys.h"
 #include "api/negotiate.h"
@@ -296,15 +297,31 @@ static bool may_do(const struct exchange *exchange, const struct handler *handle
     return exchange->identity.kind == IDENTITY_NOBODY || authorize_may_this(exchange, handler);
 }
 
-static void write_allow(const struct exchange *exchange, const handlers_by_method *handlers,
-                        struct http_answer *answer) {
-    buffer_append_string(&answer->fields, "Allow: OPTIONS");
+static void write_methods(const struct exchange *exchange, const handlers_by_method *handlers,
+                          struct http_answer *answer) {
+    buffer_append_string(&answer->fields, "OPTIONS");
     for (size_t i = 0; i < sizeof method_names / sizeof method_names[0]; i++) {
         const struct handler *handler = (*handlers)[method_names[i].method];
         if (is_allowed(exchange, handler) && may_do(exchange, handler))
             buffer_format(&answer->fields, ", %s", method_names[i].name);
     }
     buffer_append_string(&answer->fields, "\r\n");
+}
+
+static void write_allow(const struct exchange *exchange, const handlers_by_method *handlers,
+                        struct http_answer *answer) {
+    buffer_append_string(&answer->fields, "Allow: ");
+    write_methods(exchange, handlers, answer);
+}
+
+// What a browser asks before it sends what a page of another origin would like to send.
+static void write_preflight(const struct exchange *exchange, const handlers_by_method *handlers,
+                            struct http_answer *answer) {
+    if (!cors_is_preflight(&exchange->service->options->cors_origins, exchange->request))
+        return;
+    buffer_append_string(&answer->fields, "Access-Control-Allow-Methods: ");
+    write_methods(exchange, handlers, answer);
+    cors_write_preflight(answer);
 }
 
 void route_allow(struct exchange *exchange, struct http_answer *answer) {
@@ -330,6 +347,7 @@ static enum step_result settle_options(struct exchange *exchange) {
     write_allow(exchange, handlers, answer);
     write_accepted(exchange, handlers, HTTP_METHOD_POST, "Accept-Post", answer);
     write_accepted(exchange, handlers, HTTP_METHOD_PATCH, "Accept-Patch", answer);
+    write_preflight(exchange, handlers, answer);
     return STEP_NEXT;
 }
 

@@ -28,6 +28,8 @@ static void on_piece(void *context, struct http_request *request, struct text pi
 static void on_gone(void *context, struct http_request *request) {
     struct exchange *exchange = request->owner;
     struct service *service = context;
+    if (exchange->encodes)
+        return; // it is resumed when that is done
     if (exchange->handler->on_gone)
         exchange->handler->on_gone(exchange);
     else if (!exchange->job_is_out && !exchange->is_busy)

@@ -2,6 +2,7 @@
 // catalogue that it serves. It belongs to its loop's thread.
 #pragma once
 
+#include "api/cors.h"
 #include "api/key_cache.h"
 #include "api/key_lookup.h"
 #include "api/listeners.h"
@@ -32,6 +33,8 @@ struct service_options {
     unsigned idempotency_retention; // milliseconds for which answers under an Idempotency-Key are
                                     // kept
     unsigned events_heartbeat;      // milliseconds
+    struct cors_origins cors_origins;
+    size_t gzip_min; // bytes of an answer from which on it is compressed; ENCODING_OFF: none is
     bool log_access;
 };
 

@@ -485,6 +485,8 @@ static void set_options(struct server *server) {
     server->options.shutdown_timeout = settings->shutdown_timeout;
     server->options.idempotency_retention = settings->idempotency_retention;
     server->options.log_access = settings->log_access;
+    server->options.cors_origins = settings->cors_origins;
+    server->options.gzip_min = settings->gzip_min;
     server->options.events_heartbeat = settings->events_heartbeat;
     server->options.limits = (struct http_limits){
         .max_head = settings->max_head,

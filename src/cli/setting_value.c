@@ -332,6 +332,49 @@ static bool read_choice(const struct setting *setting, struct text text, struct 
     return refuse(failure, "\"%.*s\" is none of %s", TEXT_ARGS(text), words);
 }
 
+static bool read_size_or_off(const struct setting *setting, struct text text,
+                             struct settings *settings, void *field, struct failure *failure) {
+    size_t nothing = 0;
+    if (!text_is(text, "off") && !text_is(text, "false"))
+        return read_size(setting, text, settings, field, failure);
+    memcpy(field, &nothing, sizeof nothing);
+    return true;
+}
+
+static bool add_origin(struct settings *settings, struct text origin, struct text **items,
+                       size_t count, struct failure *failure) {
+    if (text_is(origin, "*"))
+        return refuse(failure, "\"*\" lets all origins in, so it stands alone");
+    if (!cors_is_origin(origin))
+        return refuse(failure,
+                      "\"%.*s\" is no origin as browsers send it; write SCHEME://HOST or "
+                      "SCHEME://HOST:PORT (https://shop.example), in lower case, without a path, "
+                      "and without the port that the scheme has anyway",
+                      TEXT_ARGS(origin));
+    struct text *item = arena_grow(&settings->arena, items, count, sizeof *item);
+    struct text copy = arena_copy(&settings->arena, origin);
+    if (!item || !copy.data)
+        return failure_out_of_memory(failure);
+    *item = copy;
+    return true;
+}
+
+static bool read_origins(const struct setting *setting, struct text text, struct settings *settings,
+                         void *field, struct failure *failure) {
+    struct cors_origins origins = {.any = text_is(text, "*")};
+    struct text *items = NULL;
+    struct text part;
+    bool off = text_is(text, "off") || text_is(text, "false");
+    while (!origins.any && !off && text_split(&text, ',', &part)) {
+        if (!add_origin(settings, text_trim(part), &items, origins.count, failure))
+            return false;
+        origins.count++;
+    }
+    origins.items = items;
+    memcpy(field, &origins, sizeof origins);
+    return true;
+}
+
 static bool (*const readers[SETTING_TYPES])(const struct setting *setting, struct text text,
                                             struct settings *settings, void *field,
                                             struct failure *failure) = {
@@ -340,6 +383,7 @@ static bool (*const readers[SETTING_TYPES])(const struct setting *setting, struc
     [SETTING_COUNT] = read_count,       [SETTING_SIZE] = read_size,
     [SETTING_SWITCH] = read_switch,     [SETTING_DURATION] = read_duration,
     [SETTING_CHOICE] = read_choice,     [SETTING_DIRECT] = read_direct,
+    [SETTING_ORIGINS] = read_origins,   [SETTING_SIZE_OR_OFF] = read_size_or_off,
     [SETTING_NETWORKS] = read_networks, [SETTING_RATE] = read_rate,
 };
 

@@ -156,6 +156,13 @@ static const struct setting table[] = {
     {.name = "database_listen", .type = SETTING_DIRECT, .offset = AT(database_listen),
      .used_by = SERVING, .default_text = "off",
      .help = "hear of changes by LISTEN: on, or the URL of a way to PostgreSQL past a pooler"},
+    {.name = "cors_origins", .type = SETTING_ORIGINS, .offset = AT(cors_origins),
+     .used_by = SERVING, .default_text = "off",
+     .help = "origins whose web pages may read answers: SCHEME://HOST[:PORT], several with commas; "
+             "* for all"},
+    {.name = "gzip_min", .type = SETTING_SIZE_OR_OFF, .offset = AT(gzip_min), .used_by = SERVING,
+     .default_text = "1KiB", .least = 1, .most = 1024 * MiB,
+     .help = "the smallest answer that is compressed for clients that take gzip; off: none is"},
 };
 // clang-format on
 
@@ -167,10 +174,11 @@ static const char *const other_variables[] = {"CONFIG",    "KEY",     "KEY_FILE"
                                               "OPERATION", "ATTEMPT", NULL};
 
 static const char *const placeholders[SETTING_TYPES] = {
-    [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",      [SETTING_PATH] = "PATH",
-    [SETTING_SECRET] = "KEY",        [SETTING_COUNT] = "NUMBER",      [SETTING_SIZE] = "SIZE",
-    [SETTING_DURATION] = "TIME",     [SETTING_SWITCH] = "on|off",     [SETTING_CHOICE] = "WORD",
-    [SETTING_DIRECT] = "on|off|URL", [SETTING_NETWORKS] = "NETWORKS", [SETTING_RATE] = "RATE",
+    [SETTING_LISTEN] = "ADDRESS",    [SETTING_DATABASE] = "URL",         [SETTING_PATH] = "PATH",
+    [SETTING_SECRET] = "KEY",        [SETTING_COUNT] = "NUMBER",         [SETTING_SIZE] = "SIZE",
+    [SETTING_DURATION] = "TIME",     [SETTING_SWITCH] = "on|off",        [SETTING_CHOICE] = "WORD",
+    [SETTING_DIRECT] = "on|off|URL", [SETTING_NETWORKS] = "NETWORKS",    [SETTING_RATE] = "RATE",
+    [SETTING_ORIGINS] = "ORIGINS",   [SETTING_SIZE_OR_OFF] = "SIZE|off",
 };
 
 const struct setting *settings_table(size_t *ret_count) {
@@ -274,10 +282,11 @@ static void note_unknown_key(struct reading *reading, struct text file,
 static const char *list_of(const struct setting *setting) {
     return setting->type == SETTING_LISTEN     ? "an address or a list of them"
            : setting->type == SETTING_NETWORKS ? "a network or a list of them"
+           : setting->type == SETTING_ORIGINS  ? "an origin or a list of them"
                                                : NULL;
 }
 
-// A sequence of addresses is what the other sources write with commas.
+// A sequence of addresses or origins is what the other sources write with commas.
 static void read_sequence(struct reading *reading, struct text file, const struct setting *setting,
                           const struct yaml_node *node) {
     struct buffer joined = {0};

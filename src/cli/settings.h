@@ -3,6 +3,7 @@
 // to know about each of them. All that the settings point to belongs to their arena.
 #pragma once
 
+#include "api/cors.h"
 #include "api/proxies.h"
 #include "base/diagnostics.h"
 #include "base/log.h"
@@ -78,6 +79,8 @@ struct settings {
     unsigned lock_timeout;
     bool prepare;                // statements on PostgreSQL
     const char *database_listen; // a URL of PostgreSQL, "" for that of the database; NULL: off
+    struct cors_origins cors_origins;
+    size_t gzip_min; // 0: off
     struct arena arena;
 };
 
@@ -93,6 +96,8 @@ enum setting_type {
     SETTING_CHOICE,
     SETTING_NETWORKS,
     SETTING_RATE,
+    SETTING_ORIGINS,
+    SETTING_SIZE_OR_OFF,
     SETTING_DIRECT, // off, on, or the URL of another way to the database
     SETTING_TYPES
 };

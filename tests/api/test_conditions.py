@@ -125,8 +125,10 @@ def test_what_is_known_is_not_sent(public, note):
             response = method(note, **unless(value))
             assert response.status_code == 304, value
             assert response.content == b""
-            for name in ("ETag", "Cache-Control", "Vary"):
+            for name in ("ETag", "Cache-Control"):
                 assert response.headers[name] == whole.headers[name]
+            # A large one would come in another coding.
+            assert response.headers["Vary"] == whole.headers["Vary"] + ", Accept-Encoding"
             for name in ("Content-Type", "Content-Length", "Link"):
                 assert name not in response.headers
     for value in ('"x"', tag(whole)[:-1] + 'x"', '"1"', 'W/""'):

@@ -1,4 +1,5 @@
-// The values of Accept and Prefer: nothing may crash, and what is found lies within the value.
+// The values of Accept, Accept-Encoding and Prefer: nothing may crash, and what is found lies
+// within the value.
 #include "fuzz/fuzz.h"
 
 #include "api/accept.h"
@@ -38,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct preferences preferences;
     check_list(input);
     require(accept_media_weight(input, TEXT("application/json")) <= 1000);
+    require(accept_coding_weight(input, TEXT("gzip")) <= 1000);
     prefer_read(input, &preferences);
     require(is_within(preferences.other, input));
     require(preferences.asked < 1U << PREFERENCES && preferences.wait <= PREFER_WAIT_MOST);

@@ -62,9 +62,44 @@ static void media_weights(void **state) {
     }
 }
 
+static void coding_weights(void **state) {
+    static const struct {
+        const char *accepted;
+        unsigned gzip;
+        unsigned identity;
+    } rows[] = {
+        {"", 0, 1000},
+        {"gzip", 1000, 1000},
+        {"GZip;q=0.5", 500, 1000},
+        {"x-gzip", 1000, 1000},
+        {"gzip;q=0.2, x-gzip;q=0.4", 200, 1000},
+        {"*", 1000, 1000},
+        {"*;q=0", 0, 0},
+        {"*;q=0, gzip", 1000, 0},
+        {"identity;q=0", 0, 0},
+        {"gzip, identity;q=0", 1000, 0},
+        {"*;q=0.3, identity", 300, 1000},
+        {"deflate, br;q=0.9", 0, 1000},
+        {"gzip;q=nonsense", 0, 1000},
+        {"gzip;level=9;q=0.3", 300, 1000},
+        {"\"gzip\"", 0, 1000},
+        {"gzip br", 0, 1000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct text accepted = text_from_string(rows[i].accepted);
+        unsigned gzip = accept_coding_weight(accepted, TEXT("gzip"));
+        unsigned identity = accept_coding_weight(accepted, TEXT("identity"));
+        if (gzip != rows[i].gzip || identity != rows[i].identity)
+            fail_msg("%s: gzip %u, identity %u", rows[i].accepted, gzip, identity);
+    }
+    assert_true(accept_coding_is_named(TEXT("*, identity;q=0"), TEXT("identity")));
+    assert_false(accept_coding_is_named(TEXT("*, gzip"), TEXT("identity")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(media_weights),
+        cmocka_unit_test(coding_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

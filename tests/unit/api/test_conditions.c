@@ -105,7 +105,7 @@ static void a_resource_that_requires_them(void **state) {
 
 // RFC 9110 section 13.2.2: If-Match comes first.
 static void reads_and_their_order(void **state) {
-    static const struct etag etag = {ETAG_RECORD, 7, 0};
+    static const struct etag etag = {.kind = ETAG_RECORD, .version = 7};
     static const struct {
         const char *match;
         const char *none_match;

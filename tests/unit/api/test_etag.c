@@ -2,8 +2,8 @@
 
 #include "unit/testing.h"
 
-static const struct etag seventh = {ETAG_RECORD, 7, UINT64_C(0x0123456789ab)};
-static const struct etag list = {ETAG_LIST, 7, UINT64_C(0xffff0123456789ab)};
+static const struct etag seventh = {ETAG_RECORD, 7, UINT64_C(0x0123456789ab), false};
+static const struct etag list = {ETAG_LIST, 7, UINT64_C(0xffff0123456789ab), false};
 
 static void assert_format(struct etag etag, const char *expected) {
     char out[ETAG_SIZE];
@@ -13,10 +13,11 @@ static void assert_format(struct etag etag, const char *expected) {
 static void the_form_of_tags(void **state) {
     assert_format(seventh, "7.ASNFZ4mr");
     assert_format(list, "ASNFZ4mr");
-    assert_format((struct etag){ETAG_RECORD, 0, 0}, "0.AAAAAAAA");
-    assert_format((struct etag){ETAG_RECORD, INT64_MAX, UINT64_MAX},
+    assert_format((struct etag){ETAG_RECORD, 0, 0, false}, "0.AAAAAAAA");
+    assert_format((struct etag){ETAG_RECORD, 0, 0, true}, "0.AAAAAAAA+gz");
+    assert_format((struct etag){ETAG_RECORD, INT64_MAX, UINT64_MAX, false},
                   "9223372036854775807.________");
-    assert_format((struct etag){ETAG_RECORD, INT64_MIN, 1}, "-9223372036854775808.AAAAAAAB");
+    assert_format((struct etag){ETAG_RECORD, INT64_MIN, 1, false}, "-9223372036854775808.AAAAAAAB");
 }
 
 static void lists_of_tags(void **state) {
