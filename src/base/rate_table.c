@@ -79,10 +79,11 @@ static bool take_from_any(struct rate_set *set, struct taking *taking) {
 
 // The slot whose bucket is full, or will be soonest; `ret_full_at` gets when.
 static struct rate_slot *least_of(struct rate_set *set, uint_fast64_t *ret_full_at) {
-    struct rate_slot *least = NULL;
-    for (size_t i = 0; i < RATE_TABLE_WAYS; i++) {
+    struct rate_slot *least = &set->slots[0];
+    *ret_full_at = atomic_load(&least->full_at);
+    for (size_t i = 1; i < RATE_TABLE_WAYS; i++) {
         uint_fast64_t full_at = atomic_load(&set->slots[i].full_at);
-        if (least && full_at >= *ret_full_at)
+        if (full_at >= *ret_full_at)
             continue;
         least = &set->slots[i];
         *ret_full_at = full_at;
