@@ -12,7 +12,7 @@ configure = cmake --preset $(1) $(2) >/dev/null
 compile   = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 
 .DEFAULT_GOAL := build
-.PHONY: run build test check format bench bench-events test-faults fuzz coverage install deps clean help
+.PHONY: run build test check format bench bench-events bench-keys test-faults fuzz coverage install deps clean help
 
 run: build ## install what is missing, build, and serve ./resources on http://127.0.0.1:8080
 	@exec build/release/trestle serve
@@ -52,6 +52,10 @@ bench: build ## measure it, as ratios against nginx and plain C programs
 bench-events: build ## measure what listeners to events cost, and what noting them does
 	@tools/install_dependencies test bench
 	@TRESTLE=$(CURDIR)/build/release/trestle tests/bench/events
+
+bench-keys: build ## measure what API keys cost, and whether the time of an answer tells of them
+	@tools/install_dependencies test bench
+	@TRESTLE=$(CURDIR)/build/release/trestle tests/bench/keys
 
 fuzz: ## fuzz each target for TIME=60 seconds, or one: TARGET=name
 	@tools/install_dependencies build test fuzz
