@@ -41,7 +41,7 @@ struct client_request {
     // The client's own.
     struct client *client;
     CURL *handle;
-    struct curl_slist fields; // the one more, then the client's
+    struct curl_slist fields;    // the one more, then the client's
     struct client_request *next; // of those that wait
     uint64_t due;
 };

@@ -2,8 +2,8 @@
 
 #include "api/api_key.h"
 #include "base/clock.h"
-#include "base/suggest.h"
 #include "base/quantity.h"
+#include "base/suggest.h"
 #include "base/timestamp.h"
 #include "cli/key_store.h"
 #include "cli/listing.h"

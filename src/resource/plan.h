@@ -107,10 +107,10 @@ bool plan_list(const struct plan *plan, const struct query *query, int64_t now, 
 // looks into what is referred to may have to look at all of that.
 bool plan_list_is_short(const struct query *query);
 
-// Whether the list's order is the key's or an index's, in one direction, behind columns to which the
-// filter gives values; or at most one record passes the filter. Then the database can begin with a
-// page anywhere in the order without sorting what is there, as it has to for each page otherwise.
-// By the definition alone, as above.
+// Whether the list's order is the key's or an index's, in one direction, behind columns to which
+// the filter gives values; or at most one record passes the filter. Then the database can begin
+// with a page anywhere in the order without sorting what is there, as it has to for each page
+// otherwise. By the definition alone, as above.
 bool plan_order_is_indexed(const struct query *query);
 
 // How many records the query's filter lets through: one row, one VALUE_INTEGER.

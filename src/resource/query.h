@@ -28,8 +28,8 @@ struct query {
     struct sort_key *sort;           // total: its last key is the resource's key, which goes in the
     size_t sort_count; // direction of the last one that was asked for. Properties that
                        // the filter fixes are left out
-    unsigned limit; // of a page
-    uint64_t whole; // of a stream: how many records it may have altogether
+    unsigned limit;    // of a page
+    uint64_t whole;    // of a stream: how many records it may have altogether
     uint64_t offset;
     bool has_offset;
     bool count;

@@ -274,22 +274,22 @@ static void references(void **state) {
     }
     struct buffer out = {0};
     print_sql(&out, STORE_POSTGRES, NULL, "next.store.city != title and next.store.city = 'x'");
-    assert_text_is(buffer_text(&out), "(" NEXT(
-                                          "(CASE json_typeof(json_extract_path(\"store\", "
-                                          "$1::text)) WHEN "
-                                          "'string' THEN json_extract_path_text(\"store\", "
-                                          "$1::text) END "
-                                          "COLLATE \"C\")") " IS DISTINCT FROM \"title\" "
-                                                            "AND " FOUND("(CASE "
-                                                                         "json_typeof(json_extract_"
-                                                                         "path(\"store\", "
-                                                                         "$2::text)) WHEN "
-                                                                         "'string' THEN "
-                                                                         "json_extract_path_text("
-                                                                         "\"store\", $2::text) END "
-                                                                         "COLLATE \"C\") = "
-                                                                         "$3::text") ") -- city, "
-                                                                                     "city, x");
+    assert_text_is(buffer_text(&out),
+                   "(" NEXT("(CASE json_typeof(json_extract_path(\"store\", "
+                            "$1::text)) WHEN "
+                            "'string' THEN json_extract_path_text(\"store\", "
+                            "$1::text) END "
+                            "COLLATE \"C\")") " IS DISTINCT FROM \"title\" "
+                                              "AND " FOUND("(CASE "
+                                                           "json_typeof(json_extract_"
+                                                           "path(\"store\", "
+                                                           "$2::text)) WHEN "
+                                                           "'string' THEN "
+                                                           "json_extract_path_text("
+                                                           "\"store\", $2::text) END "
+                                                           "COLLATE \"C\") = "
+                                                           "$3::text") ") -- city, "
+                                                                       "city, x");
     buffer_free(&out);
 }
 
