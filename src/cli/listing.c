@@ -77,7 +77,7 @@ static void print_cell(const struct listing *listing, size_t column, struct text
 }
 
 bool listing_print(struct listing *listing, FILE *out) {
-    size_t widths[LISTING_COLUMNS];
+    size_t widths[LISTING_COLUMNS] = {0};
     if (listing->out_of_memory)
         return false;
     measure(listing, widths);
