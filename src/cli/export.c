@@ -110,10 +110,23 @@ static bool add_page(struct run *run, struct text page, struct failure *failure)
     return ok;
 }
 
+// Asked for once and not with each page, since it may look at all records. Without it the progress
+// is shown all the same.
+static void count_pages(struct run *run, struct client *client, struct client_request *request) {
+    struct text target =
+        arena_format(&run->arena, "/%.*s?limit=1&count=true", TEXT_ARGS(run->plan->resource->name));
+    if (!target.data)
+        return;
+    request->target = target.data;
+    client_ask(client, request);
+    if (request->status == 200 && request->total >= 0)
+        progress_set_total(&run->progress, (uint64_t)request->total);
+}
+
 static bool export_pages(struct run *run, struct client *client, struct client_request *request,
                          struct buffer *target, struct failure *failure) {
-    buffer_format(target, "/%.*s?limit=%d&count=true", TEXT_ARGS(run->plan->resource->name),
-                  QUERY_MAX_LIMIT);
+    count_pages(run, client, request);
+    buffer_format(target, "/%.*s?limit=%d", TEXT_ARGS(run->plan->resource->name), QUERY_MAX_LIMIT);
     for (;;) {
         buffer_append_byte(target, '\0');
         if (target->failed)
@@ -121,8 +134,6 @@ static bool export_pages(struct run *run, struct client *client, struct client_r
         request->target = target->data;
         if (!get(client, request, failure))
             return false;
-        if (request->total >= 0)
-            progress_set_total(&run->progress, (uint64_t)request->total);
         if (!add_page(run, buffer_text(&request->answer), failure))
             return false;
         buffer_clear(target);
