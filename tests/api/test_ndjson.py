@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import socket
 import threading
 import time
 
@@ -335,3 +336,49 @@ def test_memory_does_not_grow_with_the_body(lean):
     half = len(seen) // 2
     assert max(seen[half:]) - max(seen[:half]) < 3_000, (seen[0], max(seen[:half]), max(seen))
     assert max(seen) - seen[0] < 40_000
+
+
+# --- cuts
+
+def cut_requests(server, request, whole):
+    """Sends the first bytes of a request, more each time, and goes without a word."""
+    for size in [*range(1, len(request)), *[len(request)] * 3]:
+        with server.wire() as wire:
+            wire.send(request[:size])
+            if size % 2:
+                wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       b"\1\0\0\0\0\0\0\0")
+    with server.wire() as wire:
+        wire.send(request)
+        assert wire.receive().body.count(b"\n") == whole
+
+
+def test_a_post_that_is_cut_at_any_byte(server, public):
+    """What is stored are whole lines, each at most once for each time that it was sent."""
+    lines = [b'{"name": "cut %d"}\n' % i for i in range(3)]
+    body = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (
+        len(lines[0]) + 4, lines[0] + lines[1][:4], len(lines[1] + lines[2]) - 4,
+        lines[1][4:] + lines[2])
+    head = (f"POST /things HTTP/1.1\r\nHost: test\r\nContent-Type: {NDJSON}\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n").encode()
+    cut_requests(server, head + body, 3)
+    for i in range(3):
+        assert len(public.list("/things", name=f"cut {i}")) == 1
+    assert public.list("/things", filter="startsWith(name, 'cut') and not "
+                       "(name in ('cut 0', 'cut 1', 'cut 2'))") == []
+
+
+def test_a_stream_that_is_cut_at_any_byte(server, public):
+    for i in range(5):
+        public.post("/texts", {"text": f"stream {i}"})
+    cut_requests(server, (f"GET /texts?limit=5 HTTP/1.1\r\nHost: test\r\nAccept: {NDJSON}\r\n"
+                          "\r\n").encode(), 5)
+    with server.wire() as wire:
+        wire.get("/texts?limit=5", f"Accept: {NDJSON}")
+        size = len(wire.receive().body) + 200
+    for read in range(1, size):
+        with server.wire() as wire:
+            wire.get("/texts?limit=5", f"Accept: {NDJSON}")
+            wire.socket.recv(read)
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert public.get("/texts?limit=1").status_code == 200
