@@ -116,7 +116,7 @@ static void on_thread(uv_work_t *work) {
 
 static void on_coded(uv_work_t *work, int status) {
     struct encoding_work *encoding = work->data;
-    encoding->exchange->encodes = false;
+    encoding->exchange->is_busy = false;
     take(encoding->exchange, &encoding->coded);
     exchange_resume(encoding->exchange);
 }
@@ -138,7 +138,7 @@ static enum step_result start_work(struct exchange *exchange) {
     encoding->most = most_of(exchange);
     if (uv_queue_work(exchange->service->loop, &encoding->work, on_thread, on_coded) != 0)
         return STEP_NEXT;
-    exchange->encodes = true;
+    exchange->is_busy = true;
     exchange->step++;
     return STEP_WAIT;
 }

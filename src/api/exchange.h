@@ -176,7 +176,6 @@ struct exchange {
     struct call few_calls[EXCHANGE_FEW_CALLS];
     struct outcome outcome; // of the job that was out
     bool job_is_out;
-    bool encodes;                // a thread does, and will resume it
     uint64_t patience;           // when the store must be done, on its clock; 0: not asked for
     bool is_busy;                // with something that resumes it, other than its job
     unsigned round;              // how often the store was asked

@@ -28,13 +28,13 @@ static void on_piece(void *context, struct http_request *request, struct text pi
 static void on_gone(void *context, struct http_request *request) {
     struct exchange *exchange = request->owner;
     struct service *service = context;
-    if (exchange->encodes)
+    if (exchange->is_busy)
         return; // it is resumed when that is done
     if (exchange->handler->on_gone)
         exchange->handler->on_gone(exchange);
-    else if (!exchange->job_is_out && !exchange->is_busy)
+    else if (!exchange->job_is_out)
         exchange_abandon(exchange);
-    else if (exchange->job_is_out && exchange->job.kind != JOB_WRITE)
+    else if (exchange->job.kind != JOB_WRITE)
         store_cancel(service->session, &exchange->job);
 }
 
