@@ -93,6 +93,11 @@ bool authorize_may_this(const struct exchange *exchange, const struct handler *h
     return authorize_may(exchange, exchange->plan->resource, handler->action);
 }
 
+bool authorize_is_admin(const struct exchange *exchange) {
+    const struct identity *identity = &exchange->identity;
+    return identity->kind == IDENTITY_ADMIN || (identity->key && identity->key->admin);
+}
+
 // ---- Refusals
 
 static void format_instant(int64_t ms, char out[TIMESTAMP_SIZE + 1]) {

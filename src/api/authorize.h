@@ -25,5 +25,8 @@ bool authorize_may_verb(const struct exchange *exchange, struct text resource, s
 enum step_result authorize_verb(struct exchange *exchange, struct text resource, struct text verb);
 enum step_result authorize_somebody(struct exchange *exchange);
 
+// Whether the caller may do everything.
+bool authorize_is_admin(const struct exchange *exchange);
+
 // Adds the challenge of RFC 6750 section 3 to the answer of a request that failed by its key.
 void authorize_challenge(const struct exchange *exchange, struct http_answer *answer);

@@ -9,6 +9,7 @@ struct page_record {
     struct value key;
     size_t start; // in the page's json; where nothing was found, it is as long as nothing
     size_t size;
+    struct operation *operation; // that the record is; NULL: it is none
 };
 
 enum { LOOK_POSITION, LOOK_EVENTS };
@@ -138,6 +139,14 @@ static bool list_records(struct event_page *page) {
     return page->records && ok;
 }
 
+// Who may hear of an operation, and what waits for it, depends on what it is about.
+static bool keep_operation(struct event_page *page, struct page_record *record,
+                           const struct value *cells) {
+    record->operation = arena_allocate(&page->arena, sizeof *record->operation);
+    return record->operation &&
+           operation_read(&page->catalogue->operations, cells, &page->arena, record->operation);
+}
+
 static bool on_record_row(struct job *job, size_t call, const struct value *cells) {
     struct event_page *page = job->owner;
     struct page_record *record = &page->records[page->records_read + call];
@@ -145,6 +154,8 @@ static bool on_record_row(struct job *job, size_t call, const struct value *cell
         page->records_asked = call; // it will be read again, and so will those behind it
     if (call >= page->records_asked)
         return true;
+    if (record->plan == page->catalogue->operations.table && !keep_operation(page, record, cells))
+        return false;
     struct json_writer writer = json_writer_on(&page->json);
     record->start = page->json.size;
     encode_record(&writer, &record->plan->selection, cells);
@@ -278,6 +289,11 @@ static void write_events(struct event_page *page) {
 struct text event_page_text(const struct event_page *page, size_t index) {
     size_t start = index ? page->events[index - 1].text_end : 0;
     return text_of(page->text.data + start, page->events[index].text_end - start);
+}
+
+const struct operation *event_page_operation(const struct event_page *page, size_t index) {
+    const struct page_record *record = page->events[index].record;
+    return record && record->size ? record->operation : NULL;
 }
 
 // ---- Its end

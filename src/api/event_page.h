@@ -72,6 +72,10 @@ void event_page_cancel(struct event_page *page);
 // The text of a written event.
 struct text event_page_text(const struct event_page *page, size_t index);
 
+// The operation that an event is about, as it is now; NULL where it is about no operation, or about
+// one that was not found. It lives as long as the page's arena.
+const struct operation *event_page_operation(const struct event_page *page, size_t index);
+
 // Gives back the catalogue and forgets what was read; nothing may be under way. A look begins with
 // it.
 void event_page_clear(struct event_page *page);

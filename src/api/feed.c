@@ -136,8 +136,12 @@ static struct feed_batch *make_batch(struct feed *feed, size_t deliveries) {
     for (size_t i = 0; i < page->written; i++) {
         const struct page_event *item = &page->events[i];
         if (item->plan)
-            events[count++] = (struct feed_event){item->event.number, item->event.resource,
-                                                  event_page_text(page, i)};
+            events[count++] = (struct feed_event){.number = item->event.number,
+                                                  .change = item->event.change,
+                                                  .resource = item->event.resource,
+                                                  .key = item->event.key,
+                                                  .operation = event_page_operation(page, i),
+                                                  .text = event_page_text(page, i)};
     }
     batch->events = events;
     batch->news.events = events;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "resource/catalogue.h"
+#include "resource/outbox.h"
 
 struct feed;
 
@@ -19,7 +20,10 @@ struct feed_options {
 // One event as it is sent.
 struct feed_event {
     int64_t number;
+    enum outbox_change change;
     struct text resource;
+    struct text key;
+    const struct operation *operation; // as it is now, where the record is one; NULL: none, or gone
     struct text text;
 };
 

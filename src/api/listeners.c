@@ -132,21 +132,40 @@ static void write_gap(struct listener *listener, int64_t from) {
                (intmax_t)from);
 }
 
+// ---- Who hears what
+
+// Of resources whose records say who may read them, a listener hears of those that it may. What is
+// gone does not say so any more.
+static bool may_hear(const struct listener *listener, enum outbox_change change,
+                     const struct operation *operation) {
+    const struct exchange *exchange = listener->exchange;
+    if (exchange->plan->resource->read_access != ACCESS_EACH || change == CHANGE_GAP)
+        return true;
+    return authorize_is_admin(exchange) ||
+           (operation && authorize_may_verb(exchange, operation->resource, TEXT("read")));
+}
+
 // ---- Beginning and end
 
 static void tick_on(struct listeners *listeners);
 static void pump(struct listeners *listeners);
 
 static void ask(struct listeners *listeners) {
-    if (listeners->asking || list_is_empty(&listeners->fresh))
+    struct waiters *waiters = &listeners->service->waiters;
+    if (listeners->asking || (list_is_empty(&listeners->fresh) && !waiters_want(waiters)))
         return;
     listeners->asking = true;
+    waiters_on_ask(waiters);
     while (!list_is_empty(&listeners->fresh)) {
         struct link *link = listeners->fresh.next;
         list_remove(link);
         list_append(&listeners->asked, link);
     }
     feed_ask(&listeners->member);
+}
+
+void listeners_ask(struct listeners *listeners) {
+    ask(listeners);
 }
 
 bool listeners_add(struct listeners *listeners, struct exchange *exchange, int64_t after) {
@@ -280,8 +299,10 @@ static void hand_over(struct reading *reading) {
     struct listener *listener = reading->listener;
     const struct event_page *page = &reading->page;
     for (size_t i = 0; i < page->written; i++) {
-        listener->position = page->events[i].event.number;
-        write_to(listener, event_page_text(page, i));
+        const struct outbox_event *event = &page->events[i].event;
+        listener->position = event->number;
+        if (may_hear(listener, event->change, event_page_operation(page, i)))
+            write_to(listener, event_page_text(page, i));
     }
     bool is_all = page->written == page->count && page->is_whole;
     if (is_all && listener->position < reading->up_to)
@@ -352,7 +373,8 @@ static void give(struct topic *topic, const struct feed_event *event) {
         if (!listener->live || listener->position >= event->number)
             continue;
         listener->position = event->number;
-        write_to(listener, event->text);
+        if (may_hear(listener, event->change, event->operation))
+            write_to(listener, event->text);
     }
 }
 
@@ -386,6 +408,7 @@ static void on_news(struct feed_member *member, const struct feed_news *news, bo
         if (topic)
             give(topic, &news->events[i]);
     }
+    waiters_on_news(&listeners->service->waiters, news, asked);
     if (!asked)
         return;
     while (!list_is_empty(&listeners->asked))

@@ -53,6 +53,9 @@ void listeners_close(struct listeners *listeners, void (*on_closed)(void *owner)
 // `after` is the last event that it has seen; -1: it begins now. False when there is no memory.
 bool listeners_add(struct listeners *listeners, struct exchange *exchange, int64_t after);
 
+// For the service's waiters, who have no listener of their own: asks the feed for them, too.
+void listeners_ask(struct listeners *listeners);
+
 // What a handler is told of an exchange that was taken in.
 void listeners_on_writable(struct exchange *exchange);
 void listeners_on_stopping(struct exchange *exchange);

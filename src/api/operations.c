@@ -5,6 +5,8 @@
 #include "api/records_shared.h"
 #include "base/clock.h"
 
+enum { LOOK_LEAST = 20 }; // milliseconds from one look for work to the next
+
 // What is done with an operation. Who may do it is known when it was read.
 struct operating {
     struct operation operation;
@@ -12,6 +14,10 @@ struct operating {
     struct operation_finish finish;
     struct operation_claim claim;
     struct claimable *claimables;
+    struct waiter waiter;
+    uint64_t until; // uv_now(), to which it may wait
+    bool slept;     // it has waited, and should look again
+    bool began_it;  // the request that began the operation
 };
 
 enum operating_stage {
@@ -39,6 +45,58 @@ static enum step_result prepare_work(struct exchange *exchange) {
     return known == STEP_NEXT ? prepare_one(exchange) : known;
 }
 
+// ---- Waiting
+
+static const char *const wait_parameters[] = {"wait", NULL};
+
+static uint64_t now_of(const struct exchange *exchange) {
+    return uv_now(exchange->service->loop);
+}
+
+static enum step_result read_wait(struct exchange *exchange) {
+    int64_t seconds = 0;
+    for (size_t i = 0; i < exchange->parameter_count; i++) {
+        if (i > 0 || !text_to_integer(exchange->parameters[i].value, &seconds) || seconds < 0 ||
+            seconds > OPERATIONS_WAIT_MOST)
+            return exchange_fail(exchange, FAILURE_INVALID_PARAMETER,
+                                 "wait is given once, and is a whole number of seconds from 0 to "
+                                 "%d",
+                                 OPERATIONS_WAIT_MOST);
+    }
+    exchange->operating->until = now_of(exchange) + (uint64_t)seconds * 1000;
+    return STEP_NEXT;
+}
+
+static bool may_wait(const struct exchange *exchange) {
+    return waiters_can(&exchange->service->waiters) && !exchange->request->gone &&
+           now_of(exchange) < exchange->operating->until;
+}
+
+// Looks again, by the step "plan", when that may show something else: now, or later.
+static enum step_result look_again(struct exchange *exchange, uint64_t until) {
+    struct operating *operating = exchange->operating;
+    if (operating->until < until)
+        until = operating->until;
+    operating->waiter.exchange = exchange;
+    operating->slept = waiters_sleep(&exchange->service->waiters, &operating->waiter, until);
+    if (operating->slept)
+        return STEP_WAIT;
+    return operating->waiter.of ? STEP_REPEAT : exchange_out_of_memory(exchange);
+}
+
+static bool woke_up(struct exchange *exchange) {
+    bool slept = exchange->operating->slept;
+    exchange->operating->slept = false;
+    return slept;
+}
+
+static enum step_result stop_waiting(struct exchange *exchange, enum step_result result) {
+    waiters_leave(&exchange->operating->waiter);
+    return result;
+}
+
+// ---- Reading
+
 static bool on_operation_row(struct exchange *exchange, size_t call, const struct value *cells) {
     const struct operation_plan *plan = plans(exchange);
     exchange->rows++;
@@ -65,11 +123,6 @@ static enum step_result answer_operation(struct exchange *exchange) {
 
 static bool is_readable(const struct exchange *exchange, const struct resource *resource) {
     return resource->operation && authorize_may(exchange, resource, ACTION_READ);
-}
-
-static bool may_read_all(const struct exchange *exchange) {
-    return exchange->identity.kind == IDENTITY_ADMIN ||
-           (exchange->identity.key && exchange->identity.key->admin);
 }
 
 // NULL when there is no memory.
@@ -102,7 +155,7 @@ static const struct expression *readable_filter(struct exchange *exchange, struc
 
 static enum step_result prepare_list(struct exchange *exchange) {
     struct query_scope scope = {.resource = resource_of(exchange)};
-    if (!may_read_all(exchange)) {
+    if (!authorize_is_admin(exchange)) {
         scope.filter = readable_filter(exchange, &scope.name);
         if (!scope.filter)
             return exchange_out_of_memory(exchange);
@@ -122,18 +175,74 @@ const struct handler operations_list = {
 
 // ---- One
 
+static enum step_result prepare_read(struct exchange *exchange) {
+    enum step_result prepared = prepare_one(exchange);
+    return prepared == STEP_NEXT ? read_wait(exchange) : prepared;
+}
+
+// Whoever began it knows of it already.
+static enum step_result may_read(struct exchange *exchange) {
+    const struct operating *operating = exchange->operating;
+    return operating->began_it
+               ? STEP_NEXT
+               : authorize_verb(exchange, operating->operation.resource, TEXT("read"));
+}
+
+static enum step_result answer_read(struct exchange *exchange) {
+    const struct operating *operating = exchange->operating;
+    enum step_result answered = answer_operation(exchange);
+    if (!operating->began_it)
+        return answered;
+    exchange->answer.status = operation_has_ended(operating->operation.state) ? 200 : 202;
+    buffer_append_string(&exchange->answer.fields, "Location: /operations/");
+    buffer_append_text(&exchange->answer.fields, exchange->key.text);
+    buffer_append_string(&exchange->answer.fields, "\r\n");
+    return answered;
+}
+
 static enum step_result settle_read(struct exchange *exchange) {
+    struct operating *operating = exchange->operating;
+    if (woke_up(exchange))
+        return STEP_REPEAT;
     if (!is_there(exchange))
+        return stop_waiting(exchange, STEP_FAIL);
+    enum step_result allowed = may_read(exchange);
+    if (allowed != STEP_NEXT)
+        return stop_waiting(exchange, allowed);
+    operating->waiter.operation = operating->operation.id.text;
+    if (!operation_has_ended(operating->operation.state) && may_wait(exchange))
+        return look_again(exchange, operating->until);
+    return stop_waiting(exchange, answer_read(exchange));
+}
+
+// The conditions were about the record.
+static const struct handler operations_begun = {
+    .action = ACTION_READ,
+    .plan = record_plan_read,
+    .on_row = on_operation_row,
+    .settle = settle_read,
+};
+
+enum step_result operations_await(struct exchange *exchange, struct value id, unsigned seconds) {
+    if (prepare(exchange) != STEP_NEXT)
         return STEP_FAIL;
-    enum step_result allowed =
-        authorize_verb(exchange, exchange->operating->operation.resource, TEXT("read"));
-    return allowed == STEP_NEXT ? answer_operation(exchange) : allowed;
+    if (seconds > OPERATIONS_WAIT_MOST)
+        seconds = OPERATIONS_WAIT_MOST;
+    exchange->operating->began_it = true;
+    exchange->patience = UINT64_MAX; // it is spent here, and not on the store
+    exchange->operating->until = now_of(exchange) + (uint64_t)seconds * 1000;
+    exchange->key = id;
+    exchange->plan = plans(exchange)->table;
+    exchange->media = MEDIA_JSON;
+    exchange->handler = &operations_begun;
+    return STEP_REPEAT;
 }
 
 const struct handler operations_read = {
     .action = ACTION_READ,
+    .parameters = wait_parameters,
     .conditions = CONDITIONS_READ,
-    .prepare = prepare_one,
+    .prepare = prepare_read,
     .plan = record_plan_read,
     .on_row = on_operation_row,
     .settle = settle_read,
@@ -301,7 +410,9 @@ const struct handler operations_beat = {
 
 static enum step_result prepare_claim(struct exchange *exchange) {
     enum step_result known = authorize_somebody(exchange);
-    return known == STEP_NEXT ? prepare(exchange) : known;
+    if (known == STEP_NEXT)
+        known = prepare(exchange);
+    return known == STEP_NEXT ? read_wait(exchange) : known;
 }
 
 // "packages.download"
@@ -342,6 +453,8 @@ static enum step_result find_claimables(struct exchange *exchange, const json_t 
             return STEP_FAIL;
     }
     operating->claim.claimable_count = count;
+    operating->waiter.claimables = operating->claimables;
+    operating->waiter.claimable_count = count;
     return faults_none(&exchange->faults) ? STEP_NEXT : record_invalid(exchange);
 }
 
@@ -425,21 +538,40 @@ static enum step_result answer_claim(struct exchange *exchange) {
     return record_answer(exchange, 200, (struct etag){.kind = ETAG_NONE});
 }
 
+// Nothing is due before `idle` is over, unless somebody is told otherwise meanwhile.
+static enum step_result wait_for_work(struct exchange *exchange) {
+    int64_t idle = exchange->operating->claim.idle;
+    uint64_t pause = idle < LOOK_LEAST ? LOOK_LEAST : (uint64_t)idle;
+    uint64_t until = exchange->operating->until;
+    if (pause < until - now_of(exchange))
+        until = now_of(exchange) + pause;
+    exchange->stage = OPERATING_READ;
+    return look_again(exchange, until);
+}
+
 static enum step_result settle_claim(struct exchange *exchange) {
     const struct operation_claim *claim = &exchange->operating->claim;
+    if (woke_up(exchange) && exchange->request->gone) // nobody would do what it claims
+        return stop_waiting(
+            exchange, exchange_fail(exchange, FAILURE_REQUEST_TIMEOUT, "the client has gone"));
+    if (exchange->stage == OPERATING_READ)
+        return STEP_REPEAT;
     exchange->failure = claim->failure;
     if (claim->failure.code != FAILURE_NONE)
-        return STEP_FAIL;
+        return stop_waiting(exchange, STEP_FAIL);
     if (claim->claimed)
-        return answer_claim(exchange);
+        return stop_waiting(exchange, answer_claim(exchange));
+    if (may_wait(exchange))
+        return wait_for_work(exchange);
     exchange->answer.status = 204;
-    return STEP_NEXT;
+    return stop_waiting(exchange, STEP_NEXT);
 }
 
 const struct handler operations_claim = {
     .action = ACTIONS,
     .each = true,
     .reads_body = true,
+    .parameters = wait_parameters,
     .prepare = prepare_claim,
     .validate = validate_claim,
     .plan = plan_claim,

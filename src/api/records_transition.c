@@ -1,4 +1,5 @@
 #include "api/conditions.h"
+#include "api/operations.h"
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/references.h"
@@ -137,8 +138,18 @@ static enum step_result refuse_result(struct exchange *exchange) {
                          TEXT_ARGS(exchange->transition->name));
 }
 
+// A kept answer is the one that the start gave, so nobody waits who may ask for it again.
+static bool may_wait(const struct exchange *exchange) {
+    return !exchange->idempotency && waiters_can(&exchange->service->waiters) &&
+           prefers(&exchange->preferences, PREFER_WAIT);
+}
+
 static enum step_result answer_started(struct exchange *exchange) {
     runner_wake(exchange->service->options->runner);
+    if (may_wait(exchange))
+        return operations_await(exchange, exchange->operation, exchange->preferences.wait);
+    if (exchange->preferences.asked & 1U << PREFER_ASYNC)
+        exchange->preferences.applied |= 1U << PREFER_ASYNC;
     struct buffer *fields = &exchange->answer.fields;
     buffer_append_string(fields, "Location: /operations/");
     buffer_append_text(fields, exchange->operation.text);

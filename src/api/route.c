@@ -169,6 +169,7 @@ static const struct route key_routes[] = {
 static const struct route operation_routes[] = {
     {PLACE_ITSELF, NULL, &operation_list_handlers, NULL},
     {PLACE_BESIDE, &claim_word, &claim_handlers, NULL},
+    {PLACE_BESIDE, &events_word, &events_handlers, NULL},
     {PLACE_RECORD, NULL, &operation_handlers, NULL},
     {PLACE_BEHIND, &cancel_word, &cancel_handlers, NULL},
     {PLACE_BEHIND, &beat_word, &beat_handlers, NULL},

@@ -90,14 +90,21 @@ static void on_listeners_closed(void *owner) {
     usage_stop(&service->usage, on_usage_stopped, service);
 }
 
+static void on_sweeper_closed(void *owner) {
+    struct service *service = owner;
+    waiters_close(&service->waiters);
+    listeners_close(&service->listeners, on_listeners_closed, service);
+}
+
 static void on_server_stopped(void *owner) {
     struct service *service = owner;
     if (--service->server_count == 0)
-        listeners_close(&service->listeners, on_listeners_closed, service);
+        operation_sweeper_close(&service->operation_sweeper, on_sweeper_closed, service);
 }
 
 void service_sweep(struct service *service) {
     sweeper_start(&service->sweeper, service);
+    operation_sweeper_start(&service->operation_sweeper, service);
 }
 
 void service_reload(struct service *service, struct catalogue *catalogue) {
@@ -121,7 +128,9 @@ void service_stop(struct service *service, void (*on_stopped)(void *owner), void
     service->on_stopped = on_stopped;
     service->owner = owner;
     sweeper_stop(&service->sweeper);
+    operation_sweeper_stop(&service->operation_sweeper);
     listeners_stop(&service->listeners);
+    waiters_stop(&service->waiters);
     for (size_t i = 0, count = service->server_count; i < count; i++)
         http_server_stop(service->servers[i], service->options->shutdown_timeout, on_server_stopped,
                          service);
@@ -178,6 +187,8 @@ bool service_start(struct service *service, uv_loop_t *loop, const int *sockets,
     service->catalogue = catalogue_retain(catalogue);
     bool ok = !options->feed || listeners_open(&service->listeners, service, options->feed,
                                                options->events_heartbeat, failure);
+    if (ok && options->feed)
+        waiters_open(&service->waiters, service);
     if (start_servers(service, sockets, socket_count, ok, failure))
         return true;
     service->server_count++; // so that the last of them, or this, detaches the session

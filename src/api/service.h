@@ -6,10 +6,12 @@
 #include "api/key_cache.h"
 #include "api/key_lookup.h"
 #include "api/listeners.h"
+#include "api/operation_sweeper.h"
 #include "api/runner.h"
 #include "api/secrets.h"
 #include "api/sweeper.h"
 #include "api/usage.h"
+#include "api/waiters.h"
 #include "http/http.h"
 #include "resource/catalogue.h"
 
@@ -32,6 +34,7 @@ struct service_options {
     unsigned shutdown_timeout; // milliseconds that requests under way get when the service stops
     unsigned idempotency_retention; // milliseconds for which answers under an Idempotency-Key are
                                     // kept
+    unsigned operations_retention;  // milliseconds for which operations are kept that have ended
     unsigned events_heartbeat;      // milliseconds
     struct cors_origins cors_origins;
     size_t gzip_min; // bytes of an answer from which on it is compressed; ENCODING_OFF: none is
@@ -47,6 +50,7 @@ struct service {
     struct secrets secrets;
     struct store_session *session;
     struct listeners listeners;
+    struct waiters waiters;
     struct http_server *servers[SERVICE_MAX_SOCKETS]; // one a listening socket
     size_t server_count;
     struct http_handler handler;
@@ -55,6 +59,7 @@ struct service {
     struct usage usage; // of API keys
     struct arena arena; // of what it needs as long as it lives
     struct sweeper sweeper;
+    struct operation_sweeper operation_sweeper;
     uint64_t request_seed; // request ids are this and a count, so that processes do not repeat them
     uint64_t request_count;
     bool stopping; // not ready; http_server_stop was called

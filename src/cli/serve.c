@@ -488,6 +488,7 @@ static void set_options(struct server *server) {
     server->options.cors_origins = settings->cors_origins;
     server->options.gzip_min = settings->gzip_min;
     server->options.events_heartbeat = settings->events_heartbeat;
+    server->options.operations_retention = settings->operations_retention;
     server->options.limits = (struct http_limits){
         .max_head = settings->max_head,
         .max_body = settings->max_body,

@@ -70,6 +70,7 @@ struct settings {
     unsigned shutdown_timeout;
     unsigned idempotency_retention;
     unsigned events_retention;
+    unsigned operations_retention;
     unsigned events_heartbeat;
     unsigned runner; // commands at once; 0: none
     unsigned runner_lease;

@@ -72,6 +72,7 @@ ROWS = {
     # Nothing here is long; test_operations.py asks who may what with operations that are there.
     "GET /operations": Row("each", READ),
     "POST /operations/claim": Row("each", 400, {}),
+    "GET /operations/events": Row("each", READ),
     "GET /operations/{id}": Row("each", 400),
     "POST /operations/{id}/cancel": Row("each", 400),
     "POST /operations/{id}/beat": Row("each", 400, {}),

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from harness import STORE, Server, pointers, problem, wait_until
+from harness import Server, pointers, problem, wait_until
+from listening import Listener
 
 DEFINITIONS = {
     "packages": """
@@ -758,6 +759,151 @@ def test_the_lifecycle_says_what_is_long(admin):
         600, 2)
 
 
+# Waiting
+
+def in_a_while(what, seconds=0.5):
+    thread = threading.Timer(seconds, what)
+    thread.start()
+    return thread
+
+
+def test_a_reader_waits_for_the_end(server, admin):
+    claimed = claim(admin, start(admin, path_of(make(admin)), "check"))
+    path = f"/operations/{claimed['operation']['id']}"
+    began = time.monotonic()
+    thread = in_a_while(lambda: finished(server.client(), claimed, "succeeded"))
+    waited = admin.get(f"{path}?wait=30")
+    assert waited.json()["state"] == "succeeded"
+    assert 0.4 < time.monotonic() - began < 5
+    thread.join()
+    began = time.monotonic()
+    assert admin.get(f"{path}?wait=30").json() == waited.json()
+    assert time.monotonic() - began < 5
+
+
+def test_a_reader_waits_no_longer_than_asked(admin):
+    operation = start(admin, path_of(make(admin)), "check")
+    began = time.monotonic()
+    assert admin.get(f"/operations/{operation['id']}?wait=1").json() == operation
+    assert 0.9 < time.monotonic() - began < 10
+    for wrong in ("61", "-1", "x", "1.5", ""):
+        problem(admin.get(f"/operations/{operation['id']}?wait={wrong}"), 400, "invalid-parameter")
+    problem(admin.get(f"/operations/{operation['id']}?wait=1&wait=2"), 400, "invalid-parameter")
+
+
+def test_many_readers_wait(server, admin):
+    claimed = claim(admin, start(admin, path_of(make(admin)), "check"))
+    path = f"/operations/{claimed['operation']['id']}?wait=30"
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(server.client().get, path) for _ in range(20)]
+        time.sleep(0.5)
+        assert not any(answer.done() for answer in answers)
+        finished(admin, claimed, "failed")
+        assert {answer.result().json()["state"] for answer in answers} == {"failed"}
+
+
+def test_a_claim_waits_for_work(server, admin):
+    record = make(admin)
+    thread = in_a_while(lambda: start(server.client(), path_of(record), "check"))
+    began = time.monotonic()
+    response = admin.post("/operations/claim?wait=30", {"transitions": ["packages.check"]})
+    assert response.status_code == 200 and 0.4 < time.monotonic() - began < 5
+    assert response.json()["record"]["id"] == record["id"]
+    thread.join()
+    began = time.monotonic()
+    nothing = admin.post("/operations/claim?wait=1", {"transitions": ["packages.check"]})
+    assert nothing.status_code == 204 and 0.9 < time.monotonic() - began < 10
+    problem(admin.post("/operations/claim?wait=61", {"transitions": ["packages.check"]}), 400)
+
+
+def test_a_claim_waits_for_a_lease_to_end(admin):
+    operation = start(admin, path_of(make(admin)), "check")
+    claim(admin, operation, lease_seconds=1)
+    response = admin.post("/operations/claim?wait=30", {"transitions": ["packages.check"]})
+    assert response.status_code == 200 and response.json()["attempt"] == 2
+
+
+def test_each_of_those_who_wait_gets_one(server, admin):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(server.client().post, "/operations/claim?wait=30",
+                               {"transitions": ["packages.check"]}) for _ in range(8)]
+        time.sleep(0.3)
+        operations = {start(admin, path_of(make(admin)), "check")["id"] for _ in range(8)}
+        assert {answer.result().json()["operation"]["id"] for answer in answers} == operations
+
+
+def test_a_start_waits_for_the_end(server, admin):
+    record = make(admin)
+
+    def work():
+        claimed = server.client().post("/operations/claim?wait=30",
+                                       {"transitions": ["packages.check"]}).json()
+        finished(server.client(), claimed, "succeeded")
+    thread = in_a_while(work, 0)
+    response = admin.post(f"{path_of(record)}/check", data=b"", headers={"Prefer": "wait=30"})
+    thread.join()
+    assert response.status_code == 200 and response.json()["state"] == "succeeded"
+    assert response.headers["Preference-Applied"] == "wait=30"
+    assert response.headers["Location"] == f"/operations/{response.json()['id']}"
+    response = admin.post(f"{path_of(record)}/check", data=b"", headers={"Prefer": "wait=1"})
+    assert response.status_code == 202 and response.json()["state"] == "queued"
+
+
+# What nobody else ends
+
+def test_a_cancelled_operation_whose_worker_is_gone_ends(admin):
+    record = make(admin)
+    operation = start(admin, path_of(record), "check")
+    claim(admin, operation, lease_seconds=1)
+    cancel(admin, operation)
+    ended = wait_until(lambda: (now := read(admin, operation))["state"] == "cancelled" and now,
+                       "it is swept")
+    assert ended["ended_at"] and ended["attempts"] == 1
+    assert admin.delete(path_of(record)).status_code == 204
+
+
+def test_what_every_worker_loses_fails(admin, server):
+    record = make(admin)
+    operation = start(admin, path_of(record), "check")
+    with server.store.connect(server.folder) as connection:
+        for attempt in range(1, 11):
+            assert claim(admin, operation)["attempt"] == attempt
+            connection.execute("UPDATE trestle_operations SET due_at = '2020-01-01T00:00:00.000Z' "
+                               f"WHERE id = '{operation['id']}'")
+    assert claim_any(admin, "packages.check") is None
+    ended = wait_until(lambda: (now := read(admin, operation))["state"] == "failed" and now,
+                       "it is swept")
+    assert "10 workers in a row" in ended["detail"]
+    assert admin.delete(path_of(record)).status_code == 204
+
+
+def test_operations_are_kept_for_a_while():
+    with Server(DEFINITIONS, settings={"operations_retention": "1s"}) as server:
+        admin = server.admin
+        ended = start(admin, path_of(make(admin)), "check")
+        stays = start(admin, path_of(make(admin)), "check")
+        cancel(admin, ended)
+        wait_until(lambda: admin.get(f"/operations/{ended['id']}").status_code == 404, "it is gone")
+        assert read(admin, stays) == stays
+
+
+# Events
+
+def test_listeners_hear_of_what_they_may_read(server, admin):
+    reader = server.admin.create("/keys", {"name": "r", "scopes": ["packages:read"]})["secret"]
+    with Listener(server, "operations", key=reader) as some, \
+            Listener(server, "operations") as all_of_them:
+        owner = admin.create("/owners", {"name": "o"})
+        audit = start(admin, f"/assets/{admin.create('/assets', {'owner': owner['id']})['id']}",
+                      "audit")
+        check = start(admin, path_of(make(admin)), "check")
+        heard = [all_of_them.next() for _ in range(2)]
+        assert [event.data["key"] for event in heard] == [audit["id"], check["id"]]
+        event = some.next()
+        assert (event.change, event.data["key"]) == ("created", check["id"])
+        assert event.data["record"] == check
+
+
 # Several processes
 
 @contextlib.contextmanager
@@ -770,6 +916,27 @@ def processes(count):
             servers.append(stack.enter_context(
                 Server(DEFINITIONS, settings={"database": first.settings["database"]})))
         yield servers
+
+
+def test_waits_end_when_another_process_ends_it():
+    with processes(2) as (one, other):
+        for _ in range(3):
+            claimed = claim(one.admin, start(one.admin, path_of(make(one.admin)), "check"))
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(
+                    other.admin.get, f"/operations/{claimed['operation']['id']}?wait=30")
+                time.sleep(0.5)
+                finished(one.admin, claimed, "succeeded")
+                began = time.monotonic()
+                assert waiting.result().json()["state"] == "succeeded"
+                assert time.monotonic() - began < 1.5  # a second, and a busy machine
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(other.admin.post, "/operations/claim?wait=30",
+                                      {"transitions": ["packages.check"]})
+                time.sleep(0.5)
+                operation = start(one.admin, path_of(make(one.admin)), "check")
+                assert waiting.result().json()["operation"]["id"] == operation["id"]
+                finished(other.admin, waiting.result().json(), "succeeded")
 
 
 def test_no_two_claimers_hold_the_same_attempt():

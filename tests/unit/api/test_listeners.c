@@ -77,7 +77,10 @@ static void answer_feed(struct rig *rig, int64_t told, int64_t last) {
 }
 
 static void tell(struct rig *rig, int64_t number, const char *resource, const char *text) {
-    const struct feed_event event = {number, text_from_string(resource), text_from_string(text)};
+    const struct feed_event event = {.number = number,
+                                     .change = CHANGE_UPDATED,
+                                     .resource = text_from_string(resource),
+                                     .text = text_from_string(text)};
     const struct feed_news news = {
         .from = number - 1, .to = number, .last = number, .events = &event, .event_count = 1};
     rig->feed.member->on_news(rig->feed.member, &news, false);
