@@ -224,7 +224,7 @@ mkdir "$FOLDER/lock" || echo overlap >> "$FOLDER/overlaps"
 [ $TRESTLE_ATTEMPT = 1 ] && trap '' TERM
 end=$(($(date +%s) + 30))
 while [ $TRESTLE_ATTEMPT = 1 ] && [ $(date +%s) -lt $end ]; do
-    echo $$ > "$FOLDER/pid"; date +%s%N > "$FOLDER/alive"; sleep 0.02
+    echo $$ > "$FOLDER/pid"; date +%s%N > "$FOLDER/now"; mv "$FOLDER/now" "$FOLDER/alive"; sleep 0.02
 done
 date +%s%N > "$FOLDER/second"
 """)
