@@ -198,7 +198,7 @@ def test_everything_arrives_and_comes_back(server, place, kind):
     there, back = place(kind), place(STORE)
     going = digests(copy(server, source, there))
     coming = digests(copy(server, there, back))
-    assert set(going) == {*DEFINITIONS, "history", "keys", "key-history", "operations"}
+    assert set(going) == {*DEFINITIONS, "history", "keys", "key-history", "key-usage", "operations"}
     assert {name: (count, digest) for name, (count, _, digest) in going.items()} == \
         {name: (count, digest) for name, (count, _, digest) in coming.items()}
     assert all(going[name][0] == going[name][1] > 0 for name in DEFINITIONS)
