@@ -137,9 +137,7 @@ static void start_command(struct ward *ward) {
         become_command(ward, keeper, errors[1]);
     ward->start_error = child < 0 ? errno : 0;
     close(errors[1]);
-    ssize_t size;
-    while ((size = read(errors[0], &ward->start_error, sizeof ward->start_error)) < 0 &&
-           errno == EINTR) {
+    while (read(errors[0], &ward->start_error, sizeof ward->start_error) < 0 && errno == EINTR) {
     }
     close(errors[0]);
     ward->child = child > 0 ? child : 0;

@@ -175,7 +175,7 @@ static int spawn(struct task *task, uv_loop_t *loop, const char **arguments, str
         .exit_cb = on_exit_status,
         .file = program,
         .args = (char **)arguments,
-        .env = (char **)(uintptr_t)task->options.environment,
+        .env = (char **)task->options.environment,
         .flags = UV_PROCESS_DETACHED, // no terminal's Ctrl-C reaches it past us
         .stdio_count = CONTROL + 1,
         .stdio = streams,

@@ -80,15 +80,13 @@ static void end_line(struct task_output *output) {
         output->last_is_cut = false;
     }
     struct text rest = line;
-    if (output->line.failed) { // nobody knows what it was
-        keep_as_last(output);
+    if (output->line.failed || text_starts_with(line, TEXT("{"))) {
+        keep_as_last(output); // where there was no memory, nobody knows what it was
     } else if (take_word(&rest, "progress") && !output->is_cut &&
                read_progress(rest, &output->progress)) {
         output->has_news = true;
     } else if (rest = line, take_word(&rest, "detail")) {
         note_detail(output, rest);
-    } else if (line.size && line.data[0] == '{') {
-        keep_as_last(output);
     } else if (!is_empty) {
         output->ignored++;
     }
