@@ -68,9 +68,9 @@ static bool lets_in(const struct cors_origins *origins, struct text origin) {
 // Where it depends on the origin, caches must know so, also of answers to those who sent none.
 void cors_write(const struct cors_origins *origins, const struct http_request *request,
                 struct http_answer *answer) {
-    struct text origin = http_field(request, "Origin");
     if (!origins->any && origins->count == 0)
         return;
+    struct text origin = http_field(request, "Origin");
     if (!origins->any)
         http_answer_field(answer, "Vary", TEXT("Origin"));
     if (!lets_in(origins, origin))
