@@ -3,6 +3,7 @@
 // others come and go; and an order that an index has is read from that index.
 //
 //   WALKS=10000 SEED=1 store_plans    more walks, or others
+#include "resource/list_plan.h"
 #include "resource/migrate.h"
 #include "store_place.h"
 #include "unit/resource/fixture.h"

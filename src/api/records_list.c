@@ -3,6 +3,7 @@
 #include "api/negotiate.h"
 #include "api/records.h"
 #include "api/records_shared.h"
+#include "resource/list_plan.h"
 
 enum { LIST_PAGE, LIST_COUNT };
 

@@ -1,6 +1,7 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/representation.h"
+#include "resource/list_plan.h"
 
 // GET of a list as application/x-ndjson: all records that the filters let through, one a line. They
 // are read in short pages, each a job of its own that begins behind the last record of the page

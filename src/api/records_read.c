@@ -3,6 +3,7 @@
 #include "api/records.h"
 #include "api/records_shared.h"
 #include "api/representation.h"
+#include "resource/list_plan.h"
 
 static const char *const parameters[] = {"fields", "expand", NULL};
 

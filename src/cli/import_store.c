@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "resource/expression.h"
+#include "resource/list_plan.h"
 #include "resource/validate.h"
 
 #include <stdio.h>

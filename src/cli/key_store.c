@@ -3,6 +3,7 @@
 #include "api/api_key.h"
 #include "base/clock.h"
 #include "resource/encode.h"
+#include "resource/list_plan.h"
 
 #include <time.h>
 

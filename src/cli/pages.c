@@ -1,6 +1,7 @@
 #include "cli/pages.h"
 
 #include "base/clock.h"
+#include "resource/list_plan.h"
 
 enum {
     FIRST_LIMIT = 100,

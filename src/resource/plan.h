@@ -41,12 +41,6 @@ bool plan_read(const struct plan *plan, struct value key, struct arena *arena,
 bool plan_create(const struct plan *plan, const struct value *values, struct arena *arena,
                  struct call *ret_call);
 
-// A record with those that it refers to, in one statement: the cells of plan->selection, and behind
-// them those of the expansions, one after the other.
-bool plan_read_expanded(const struct plan *plan, struct value key,
-                        const struct expansions *expansions, struct arena *arena,
-                        struct call *ret_call);
-
 // Changes nothing (rows is 0) where the stored version is not `version`.
 bool plan_update(const struct plan *plan, struct value key, int64_t version,
                  const struct value *values, struct arena *arena, struct call *ret_call);
@@ -90,32 +84,6 @@ bool plan_restore(const struct plan *plan, const struct value *cells, struct are
 // no version. Without a call (`ret_call->statement` is NULL) where the record has none.
 bool plan_relate(const struct plan *plan, const struct value *cells, struct arena *arena,
                  struct call *ret_call);
-
-// The page that a query asks for, with one row more than the limit where there is one, so that the
-// caller knows whether a next page is there. A backward page comes in reverse order. Positions are
-// served as a union of ranges, each a stretch of the order's index. Rows have the cells of the
-// query's selection, and behind them those of its expansions.
-bool plan_list(const struct plan *plan, const struct query *query, int64_t now, struct arena *arena,
-               struct call *ret_call);
-
-// Whether that page can be served by the key or an index without looking at more rows than it gives
-// (so that it may run as a JOB_READ), judged by the definition alone. It is, where nothing is
-// counted, the offset is at most QUERY_MAX_LIMIT, and either the filter gives values to the key or
-// to all of a unique group, or all of the filter gives values to the first columns of an index (the
-// key alone is one, too) whose next columns are the order, all in one direction. Equality is all
-// that counts: any other condition may have to look at every record to find one more, and one that
-// looks into what is referred to may have to look at all of that.
-bool plan_list_is_short(const struct query *query);
-
-// Whether the list's order is the key's or an index's, in one direction, behind columns to which
-// the filter gives values; or at most one record passes the filter. Then the database can begin
-// with a page anywhere in the order without sorting what is there, as it has to for each page
-// otherwise. By the definition alone, as above.
-bool plan_order_is_indexed(const struct query *query);
-
-// How many records the query's filter lets through: one row, one VALUE_INTEGER.
-bool plan_count(const struct plan *plan, const struct query *query, int64_t now,
-                struct arena *arena, struct call *ret_call);
 
 // What a record's ETag says of its content, from cells in plan->selection's order: its version, or,
 // where records never change, a number that goes with the key.

@@ -2,6 +2,7 @@
 // is accepted is SQL that the database takes, on the first page and behind any position.
 #include "fuzz/fuzz.h"
 
+#include "resource/list_plan.h"
 #include "resource/migrate.h"
 
 #include <sqlite3.h>
