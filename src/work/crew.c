@@ -388,13 +388,16 @@ static bool copy_claim(struct hand *hand, const struct claim *claim) {
 
 static void take_on(struct hand *hand, const struct claim *claim) {
     struct crew *crew = hand->crew;
+    int64_t now = supervisor_clock();
+    bool fresh = now - crew->claimed_at <= FRESH;
     hand->state = HAND_CONFIRMING;
     hand->progress = -1;
     hand->detail = "";
     hand->properties = NULL;
     hand->is_waiting = hand->has_news = false;
     hand->is_cancelled = hand->is_released = hand->is_overtaken = false;
-    hand->until = lease_end(crew, crew->claimed_at);
+    // It may have been given at any time since. To confirm it can be tried as long as it may last.
+    hand->until = lease_end(crew, fresh ? crew->claimed_at : now);
     hand->task = (struct task){.owner = hand};
     crew->busy++;
     if (!copy_claim(hand, claim)) {
@@ -404,7 +407,7 @@ static void take_on(struct hand *hand, const struct claim *claim) {
         set_free(hand);
     } else if (crew->is_stopping) {
         begin_finishing(hand, STATE_RELEASED);
-    } else if (supervisor_clock() - crew->claimed_at <= FRESH) {
+    } else if (fresh) {
         start_task(hand);
     } else {
         step(hand);

@@ -258,11 +258,19 @@ static void a_claim_that_was_cancelled_meanwhile_does_not_begin(void **state) {
     assert_log("confirm cancelled ended");
 }
 
-static void a_claim_whose_lease_ended_meanwhile_does_not_begin(void **state) {
+static void a_claim_may_be_waited_for_longer_than_its_lease_lasts(void **state) {
     office->claim_delay = 1200;
     office->lease = 1000;
     run_dry();
-    assert_log("overtaken");
+    assert_log("confirm started succeeded ended");
+}
+
+static void a_claim_that_nobody_confirms_does_not_begin(void **state) {
+    office->claim_delay = 1200;
+    office->lease = 1000;
+    office->beat_answer = BEAT_UNKNOWN;
+    run_dry();
+    assert_log("confirm overtaken");
 }
 
 static void stop(struct office *late) {
@@ -394,7 +402,8 @@ int main(int count, char **words) {
         TEST(a_claim_that_took_long_is_confirmed),
         TEST(a_claim_that_was_lost_meanwhile_does_not_begin),
         TEST(a_claim_that_was_cancelled_meanwhile_does_not_begin),
-        TEST(a_claim_whose_lease_ended_meanwhile_does_not_begin),
+        TEST(a_claim_may_be_waited_for_longer_than_its_lease_lasts),
+        TEST(a_claim_that_nobody_confirms_does_not_begin),
         TEST(who_can_end_by_himself_may),
         TEST(who_cannot_hands_back),
         TEST(who_is_hurried_hands_back_now),
