@@ -192,10 +192,10 @@ static void lose_lease(struct trial *trial) {
 }
 
 static void keep_lease(struct trial *trial) {
-    task_extend(&trial->task, supervisor_clock() + 100);
+    task_extend(&trial->task, supervisor_clock() + 1000);
     task_extend(&trial->task, supervisor_clock() + 1000000);
     trial->on_timer = cancel;
-    uv_timer_start(&trial->timer, on_time, 600, 0);
+    uv_timer_start(&trial->timer, on_time, 1500, 0);
 }
 
 static void what_is_asked_of_it_is_done(void **state) {
