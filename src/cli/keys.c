@@ -495,8 +495,10 @@ static int check_use(const struct invocation *invocation, const struct task *tas
 
 // Who does it, as far as the system knows.
 static void name_user(char out[NAME_SIZE]) {
-    const struct passwd *user = getpwuid(getuid());
-    if (user)
+    char room[4096];
+    struct passwd entry;
+    struct passwd *user;
+    if (getpwuid_r(getuid(), &entry, room, sizeof room, &user) == 0 && user)
         (void)snprintf(out, NAME_SIZE, "cli:%s", user->pw_name);
     else
         (void)snprintf(out, NAME_SIZE, "cli:%ju", (uintmax_t)getuid());
