@@ -215,7 +215,9 @@ static bool make_effect(struct operation_finish *finish) {
         return failure_out_of_memory(&finish->failure);
     for (size_t i = 0; i < own->set_count; i++)
         finish->effect.set[i] = own->set[i];
-    json_object_foreach((json_t *)finish->set, name, member) add_assignment(finish, name, member);
+    json_object_foreach((json_t *)finish->set, name, member) {
+        add_assignment(finish, name, member);
+    }
     return transition_find_checks(finish->plan->resource, &finish->effect, finish->arena) ||
            failure_out_of_memory(&finish->failure);
 }

@@ -137,11 +137,10 @@ static void on_timer(uv_timer_t *timer) {
     struct operation_sweeper *sweeper = timer->data;
     sweeper->catalogue = catalogue_retain(sweeper->service->catalogue);
     sweeper->is_busy = true;
-    if (!plan_look(sweeper))
-        rest(sweeper, false);
-    else if (sweeper->job.call_count == 0)
+    bool planned = plan_look(sweeper);
+    if (planned && sweeper->job.call_count == 0)
         forget(sweeper);
-    else if (!submit(sweeper))
+    else if (!planned || !submit(sweeper))
         rest(sweeper, false);
 }
 

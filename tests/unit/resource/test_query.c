@@ -1,7 +1,7 @@
 #include "resource/cursor.h"
+#include "resource/list_plan.h"
 #include "unit/allocation.h"
 #include "unit/resource/fixture.h"
-#include "resource/list_plan.h"
 
 static const char things[] = "required: [title]\n"
                              "properties:\n"
