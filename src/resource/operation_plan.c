@@ -232,7 +232,7 @@ static bool use(const struct statement *statement, const struct value *values, s
 }
 
 #define USE(statement, values)                                                                     \
-    use(statement, values, sizeof values / sizeof *values, arena, ret_call)
+    use(statement, values, sizeof(values) / sizeof *(values), arena, ret_call)
 
 bool operation_plan_start(const struct operation_plan *plan, const struct operation *operation,
                           struct arena *arena, struct call *ret_call) {
