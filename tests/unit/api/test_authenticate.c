@@ -14,13 +14,13 @@ static struct {
     size_t bytes;
 } compared;
 
-int CRYPTO_memcmp(const void *a, const void *b, size_t size) {
-    const unsigned char *left = a;
-    const unsigned char *right = b;
+int CRYPTO_memcmp(const void *in_a, const void *in_b, size_t len) {
+    const unsigned char *left = in_a;
+    const unsigned char *right = in_b;
     unsigned char difference = 0;
     compared.calls++;
-    compared.bytes += size;
-    for (size_t i = 0; i < size; i++)
+    compared.bytes += len;
+    for (size_t i = 0; i < len; i++)
         difference |= (unsigned char)(left[i] ^ right[i]);
     return difference;
 }
