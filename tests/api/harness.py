@@ -264,6 +264,7 @@ class Server:
             "resources": self.resources,
             "data": self.data,
             "workers": 2,
+            "rate_limit_failures": "off",  # tests try bad keys as often as they like
             "runner": 0,  # operations wait for what a test does with them
             **self.store.settings(self.folder),
             **(settings or {}),

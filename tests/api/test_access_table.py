@@ -254,8 +254,7 @@ def ask_star(server, headers):
 
 @pytest.fixture(name="server", scope="module")
 def _server():
-    # So many are refused that the limit of failed attempts would answer for the table.
-    with Server(settings={"rate_limit_failures": "off"}) as running:
+    with Server() as running:
         yield running
 
 

@@ -22,7 +22,6 @@ required: [level]
 """,
     "news": "access: {read: public, write: key}\nproperties:\n  text: {type: string}\n",
 }
-SETTINGS = {"rate_limit_failures": "off"}
 
 PAGE = harness.ROOT / "docs" / "SECURITY.md"
 

@@ -117,7 +117,8 @@ def test_nothing_is_inherited_but_the_standard_streams():
                             timeout=PATIENCE)
     descriptors, mask, ignored = result.stdout.decode().splitlines()
     assert descriptors == "[0, 1, 2, 3]"  # 3 is the listing's own
-    assert mask == "set()" and int(ignored, 16) == 1 << 12 | 1 << 24
+    # 32 and 33 are the C library's own, which no program can set: they are as this test's parent left them.
+    assert mask == "set()" and int(ignored, 16) & ~(3 << 31) == 1 << 12 | 1 << 24
     for descriptor in read, write:
         os.close(descriptor)
 
